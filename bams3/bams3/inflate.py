@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from bams3.named import opened
+from bams3.standard_input import take
 
 Opener = Callable[[str], BinaryIO]
 
@@ -16,8 +17,9 @@ RATIO = 100  # … at most this many times its size, far more than any list of i
 
 
 def of_disk(path: str) -> BinaryIO:
-    """Open a local file for reading; `-` is standard input, as in samtools."""
-    return opened("/dev/stdin" if path == "-" else path, "rb")
+    """Open a local file for reading; `-` is standard input, as in samtools. Raises UsageError if that is read
+    already."""
+    return opened("/dev/stdin" if take(path) else path, "rb")
 
 
 class _Counted:

@@ -17,6 +17,8 @@ for ((i = 0; i < $3; i++)); do parts+=("$2.parts/$i-of-$3.depth"); done
 bams3 coverage "$1" "${@:4}" -o "$2" --gather "${parts[@]}"
 """
 
+if len(sys.argv) < 6:
+    sys.exit(__doc__)
 queue, definition, *arguments = sys.argv[1:]
 tasks = int(arguments[2])
 batch = boto3.client("batch")

@@ -6,17 +6,32 @@
 #
 # DATASET and PREFIX are URIs, or absolute paths of a file system that all nodes see.
 set -euo pipefail
-here=$(dirname "$0") dataset=$1 prefix=$2 tasks=$3
+(($# >= 3)) || { grep '^#   ' "$0" >&2; exit 2; }
+dataset=$1 prefix=$2 tasks=$3
 work=bams3-coverage-$(date +%s)-$$ # in Hadoop's file system
 coverage=(bams3 coverage "$dataset" "${@:4}")
+
+# A map task: depth of some shares of the windows, a part PREFIX.i-of-n.depth each; prints their names.
+# Lines to read: a number (Hadoop's), a tab, and a share i/n. A part appears whole or not at all, so a task that fails,
+# is killed or runs twice changes nothing.
+measure() {
+    local share part
+    while IFS=$'\t' read -r _ share; do
+        part="$prefix.${share/\//-of-}.depth"
+        "${coverage[@]}" --batch "$share" -o "$part" < /dev/null
+        echo "$part"
+    done
+}
+# Hadoop splits the command of a task at spaces, and a name may have some: so the task is passed on as one word.
+task=$(base64 -w 0 <<< "$(declare -p prefix coverage; declare -f measure); set -euo pipefail; measure")
 
 bams3 chunks "$dataset" > /dev/null # a dataset that cannot be read is one line here, and pages of Hadoop's later
 [[ $prefix == *://* ]] || mkdir -p "$(dirname "$prefix")"
 hadoop fs -mkdir "$work"
 seq -f "%.0f/$tasks" "$tasks" | hadoop fs -put - "$work/tasks.txt"
 mapred streaming -D mapreduce.job.reduces=0 -D mapreduce.input.lineinputformat.linespermap=1 \
-    -files "$here/measure.sh" -inputformat org.apache.hadoop.mapred.lib.NLineInputFormat \
-    -input "$work/tasks.txt" -output "$work/parts" -mapper "measure.sh $prefix ${coverage[*]}"
+    -inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -input "$work/tasks.txt" -output "$work/parts" \
+    -mapper "bash -c 'source <(base64 -d <<< $task)'"
 mapfile -t parts < <(hadoop fs -cat "$work/parts/part-*" | tr -d '\t')
 "${coverage[@]}" -o "$prefix" --gather "${parts[@]}"
 hadoop fs -rm -r -skipTrash "$work"

@@ -4,6 +4,7 @@
 #   submit.sh DATASET PREFIX TASKS [OPTION of bams3 coverage …]
 #   submit.sh NA12878.bams3 out/NA12878 16 --by 500
 set -euo pipefail
+(($# >= 3)) || { grep '^#   ' "$0" >&2; exit 2; }
 here=$(dirname "$0") prefix=$2 tasks=$3
 mkdir -p "$prefix.parts"
 logs=(--output="$prefix.parts/%x-%a.log" --open-mode=append)

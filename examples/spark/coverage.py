@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 dataset, prefix, tasks, *options = sys.argv[1:]
 command = ["bams3", "coverage", dataset, *options]
 

@@ -9,6 +9,14 @@ include { BAMS3_COVERAGE as COVERAGE } from './modules/bams3/coverage/main'
 include { BAMS3_CHUNKS as CHUNKS } from './modules/bams3/chunks/main'
 include { BAMS3_PROCESSCHUNK as PROCESS_CHUNK } from './modules/bams3/processchunk/main'
 
+// The parameters that nextflow.config describes; a configuration of the user may set others, for other pipelines.
+def known_parameters() {
+    return [
+        'input', 'outdir', 'reference', 'bed', 'chunk_size', 'batches', 'query', 'regions', 'query_args', 'coverage',
+        'coverage_args', 'command', 'suffix',
+    ]
+}
+
 // The rows of a sample sheet, as the Snakemake workflow has it.
 def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
@@ -85,6 +93,10 @@ workflow PROCESS_CHUNKS {
 }
 
 workflow {
+    def unknown = params.keySet() - known_parameters()
+    if (unknown) {
+        log.warn("unknown parameters, which change nothing: ${unknown.join(', ')}; there are ${known_parameters().join(', ')}")
+    }
     if (!params.input) {
         error("give --input samples.tsv: columns sample, and alignments or dataset")
     }

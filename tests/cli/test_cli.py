@@ -154,8 +154,6 @@ FAILURES = {
     "convert's workers": (["convert", "--workers", "x", "{bam}", "{here}/x.bams3"], "workers 'x'"),
     "dataset in a dataset": (["convert", "{bam}", "{dataset}/x"], "lies in the dataset"),
     "dataset over a file": (["convert", "{bam}", "{here}/a.bed"], "a.bed: not a directory"),
-    "two lists from one input": (["count", "--regions", "-", "--datasets", "-"], "standard input can't be both"),
-    "intervals among chunks": (["mapper", "coverage", "--by", "-"], "standard input has the chunks"),
     "dataset to standard output": (["convert", "{bam}", "-"], "can't be written to standard output"),
     "dataset exists": (["convert", "{bam}", "{dataset}"], "--overwrite"),
     "nothing to merge": (["merge", "{here}/none.bams3"], "no parts"),

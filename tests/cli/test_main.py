@@ -1,17 +1,53 @@
 """`main`, as a program that goes on after it calls it."""
 
 import gc
+import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from bams3.cli import main
+
+from bams3 import temporary
 
 
 def test_the_garbage_collector_is_left_as_it_was(capfd: pytest.CaptureFixture[str]):
     before = gc.get_freeze_count(), gc.get_threshold()
     assert main(["--version"]) == 0
     assert (gc.get_freeze_count(), gc.get_threshold()) == before
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_where_temporary_files_go(
+    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A TMPDIR that can't be used is told once."""
+    wanted = tmp_path / "scratch"
+    if exists:
+        wanted.mkdir()
+    monkeypatch.setenv("TMPDIR", str(wanted))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    temporary.folder.cache_clear()
+    try:
+        found = {temporary.folder(), temporary.folder()}
+    finally:
+        temporary.folder.cache_clear()
+    assert found == {tempfile.gettempdir()}
+    assert (found == {str(wanted)}) == exists
+    assert len(caplog.messages) == (not exists)
+    assert all(f"TMPDIR is {wanted}, which is not a folder" in message for message in caplog.messages)
+
+
+def test_all_temporary_files_go_there() -> None:
+    made = [
+        (str(path), call)
+        for path in Path(temporary.__file__).parent.rglob("*.py")
+        for call in re.findall(r"(?:Temporary(?:File|Directory)|mks?temp|mkdtemp)\(.*", path.read_text())
+    ]
+    assert len(made) > 5
+    assert [each for each in made if "dir=" not in each[1]] == []
 
 
 @pytest.mark.parametrize(

@@ -132,17 +132,48 @@ def test_standard_streams_that_are_closed(small: Path, dataset: str, tmp_path: P
 
 @pytest.mark.parametrize(
     "words",
-    ["query -c -L - {dataset}", "bedcov - {dataset}", "depth -b - {dataset}", "count --regions - {dataset}"],
+    [
+        "query -c -L - {dataset}",
+        "bedcov - {dataset}",
+        "depth -b - {dataset}",
+        "count --regions - {dataset}",
+        "query -c -N ^- {dataset}",
+        "query -c -N ^/dev/stdin {dataset}",
+    ],
 )
 def test_intervals_from_a_pipe(dataset: str, tmp_path: Path, words: str) -> None:
-    """As `samtools view -L -` reads them."""
+    """As `samtools view -L -` reads them; and names."""
     bed = tmp_path / "x.bed"
     bed.write_text("chr1\t0\t200\nchr1\t300\t400\n")
     command = [sys.executable, "-m", "bams3", *words.format(dataset=dataset).split()]
     found = subprocess.run(command, input=bed.read_bytes(), capture_output=True, check=True).stdout
-    of_file = [str(bed) if word == "-" else word for word in command]
+    of_file = [re.sub(r"^(\^?)(-|/dev/stdin)$", rf"\1{bed}", word) for word in command]
     assert found == subprocess.run(of_file, capture_output=True, check=True).stdout
     assert found not in (b"", b"0\n")
+
+
+TWICE = {
+    "a chunk and intervals": ("query -c -L - /dev/stdin", "chunk"),
+    "two BAMs": ("merge - - {here}/x.bams3", "BAM"),
+    "a list and intervals": ("count --regions - --datasets -", "list"),
+    "chunks and intervals": ("mapper coverage --by /dev/fd/0", "list"),
+}
+
+
+@pytest.mark.parametrize("case", TWICE)
+def test_standard_input_is_read_once(dataset: str, small: Path, tmp_path: Path, case: str) -> None:
+    words, what = TWICE[case]
+    chunk = bams3.open(dataset).chunks[0].path
+    given = {
+        "chunk": Path(chunk).read_bytes(),
+        "BAM": (small / "small.bam").read_bytes(),
+        "list": f"{chunk}\n".encode(),
+    }
+    command = [*BAMS3, *words.format(here=tmp_path).split()]
+    done = subprocess.run(command, input=given[what], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"two inputs of the command are standard input" in done.stderr
+    assert (done.stdout, done.stderr.count(b"\n"), list(tmp_path.iterdir())) == (b"", 1, [])
 
 
 def test_a_working_directory_that_was_removed(small: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def here(engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory as the page begins, with the dataset in 7 chunks, which are of two map tasks."""
-    folder = tmp_path_factory.mktemp("page")
+    folder = tmp_path_factory.mktemp("the page")
     begin("hadoop.md", folder, engine_dataset, commands)
     (folder / "NA12878.bams3").unlink()
     bams3.convert(engine_dataset.with_suffix(".bam"), folder / "NA12878.bams3", chunk_size="512K")

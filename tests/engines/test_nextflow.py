@@ -146,7 +146,7 @@ MISTAKES = (
 @pytest.mark.parametrize(
     ("rows", "messages"),
     [
-        (None, ["give --input samples.tsv"]),
+        (None, ["give --input samples.tsv", "unknown parameters, which change nothing: chunk-size"]),
         (WRONG, MISTAKES),
         ("S1\t\tnowhere.bam\n", ["nowhere.bam"]),
     ],
@@ -160,7 +160,7 @@ def test_what_is_wrong(
 ) -> None:
     if rows is not None:
         (here / "samples.tsv").write_text(f"sample\tdataset\talignments\n{rows}")
-    done = started(*(["--input", "samples.tsv"] if rows else []))
+    done = started(*(["--input", "samples.tsv"] if rows else ["--chunk-size", "256K"]))
     assert done.returncode == 1
     said = done.stdout + done.stderr
     assert [message for message in messages if message not in said] == []

@@ -189,6 +189,17 @@ def test_it_grows_again_and_again(tmp_path: Path) -> None:
     assert contents(one) == contents(two)
 
 
+def test_readers_that_had_opened_the_old_one(tmp_path: Path) -> None:
+    """They are told so, and not that something is damaged."""
+    one, two = made(tmp_path, "one", PLACES), made(tmp_path, "two", [(0, 9)])
+    late, early = DatasetReader(one), DatasetReader(one)
+    changed = early.index[0]
+    append(one, [two])
+    for wanted in (lambda: late.index, lambda: early.chunk(changed).footer):
+        with pytest.raises(DatasetError, match="was replaced after it had been opened; open it again"):
+            wanted()
+
+
 def test_chunks_of_a_grown_dataset_alone(tmp_path: Path) -> None:
     """Those that lie in it are read together, whatever header they were written with."""
     one, two = made(tmp_path, "one", PLACES), made(tmp_path, "two", [(0, 9)])

@@ -1,5 +1,6 @@
 """No command replaces or deletes what it was not told to: inputs, a dataset's files, files of others."""
 
+import errno
 import os
 import stat
 import threading
@@ -18,6 +19,7 @@ from bams3.operations.convert import convert
 from bams3.output.alignments import write_alignments
 from bams3.output.files import all_or_none, open_output, refuse_place
 from bams3.storage import open_storage
+from bams3.storage.beside import FileBeside
 from remote_datasets import files
 
 CHUNK = "data/c/000000000-001048576.chunk"
@@ -95,6 +97,31 @@ def test_directories(
     before = files(here)
     assert "a directory" in refused(capfd, *WRITERS[writer](out))
     assert files(here) == before
+
+
+@pytest.mark.parametrize("prefix", ["folder/", ".", "folder/..", "s3://bucket/folder/"])
+def test_prefixes_that_hide_files(prefix: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = files(here)
+    assert f"{prefix}: the files would be hidden" in refused(capfd, "coverage", "d.bams3", "-o", prefix)
+    assert files(here) == before
+
+
+def test_a_file_system_that_replaces_nothing(tmp_path: Path) -> None:
+    """Such as SFTP, which does not say why."""
+
+    def refuse(_: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), target)
+
+    for there, said in (
+        (False, "Operation not permitted"),
+        (True, "it exists, and this file system does not"),
+    ):
+        target = tmp_path / str(there)
+        if there:
+            target.touch()
+        with pytest.raises(PermissionError, match=said), FileBeside(str(target), ".new") as beside:
+            beside.appear(refuse)
+        assert list(tmp_path.iterdir()) == [target] * there
 
 
 BED = "s.regions.bed.gz"

@@ -15,6 +15,7 @@ from typing import Any
 
 import mfusepy
 
+from bams3 import temporary
 from bams3.bridge.replies import answer
 from bams3.bridge.shelf import File
 from bams3.errors import Bams3Error, UsageError, message_of
@@ -59,7 +60,8 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
         raise UsageError(
             f"{folder}: can't be mounted: {DEVICE} {why}; use bams3 serve instead (docs/bridge.md)"
         )
-    with tempfile.TemporaryFile() as said:  # libfuse writes to standard error why it can't mount
+    # libfuse writes to standard error why it can't mount.
+    with tempfile.TemporaryFile(dir=temporary.folder()) as said:
         here, errors = os.getcwd(), os.dup(2)
         mounted = False
 

@@ -93,7 +93,11 @@ class ChunkReader:
         try:
             footer = self._parsed(tail)
         except FormatError:  # perhaps it was damaged in transfer
-            footer = self._parsed(self.read(start, length))
+            try:
+                footer = self._parsed(self.read(start, length))
+            except FormatError:
+                self._recheck()
+                raise
         self.footer_spans.clear()
         return footer
 
@@ -136,7 +140,6 @@ class ChunkReader:
         wanted = trailer_length(tail, self.name) + TRAILER.size
         self._found_crc32: int = TRAILER.unpack(tail[-TRAILER.size :])[1]
         if self._footer_crc32 not in (None, self._found_crc32):
-            self._recheck()
             raise FormatError(
                 f"{self.name}: not the chunk that the dataset's index describes; does it belong to another dataset?"
             )

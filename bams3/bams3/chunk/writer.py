@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, BinaryIO
 
+from bams3 import temporary
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
     JOINED_MAGIC,
@@ -28,6 +29,14 @@ from bams3.codec.encoder import encode
 
 SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
 COPIED = 1 << 20  # … and that are copied at a time
+
+
+class _Spooled(tempfile.SpooledTemporaryFile[bytes]):
+    """A temporary file that is in memory until it has many bytes."""
+
+    def rollover(self) -> None:
+        temporary.folder()  # whose first call warns
+        super().rollover()
 
 
 @dataclass
@@ -131,7 +140,7 @@ def write_chunk(
         return file.write(data)
 
     at = write(JOINED_MAGIC if is_joined else MAGIC)
-    with tempfile.SpooledTemporaryFile(SPILL) as hot:
+    with _Spooled(SPILL) as hot:
         for group in row_groups:
             programs.update(group.programs)
             cold_names, hot_names = parted(group.streams)

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bams3 import warned
+from bams3 import standard_input, warned
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
@@ -106,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments[0] = ALIASES.get(arguments[0], arguments[0])
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     warned.command = f"bams3{command}: "
+    standard_input.watch(True)
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -138,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     finally:
         warned.command = ""
+        standard_input.watch(False)
 
 
 def _open_closed_streams() -> None:

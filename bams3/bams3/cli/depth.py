@@ -119,7 +119,7 @@ def _printed_depth(args: Any) -> None:
     from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import Workers
 
-    names = [*args.datasets, *(listed(args.list, args.bed) if args.list else ())]
+    names = [*args.datasets, *(listed(args.list) if args.list else ())]
     refuse_inputs(args.output, *names, args.bed, args.list)
     datasets = open_readers(names)
     contigs = shared_contigs(datasets)

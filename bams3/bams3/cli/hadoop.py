@@ -8,6 +8,7 @@ from typing import Any
 from bams3.cli.options import add_help, parser
 from bams3.cli.reads import add_depth, add_filters, depth_of, filter_of
 from bams3.errors import UsageError
+from bams3.standard_input import take
 
 _MAPPER = """\
 usage: bams3 mapper count [OPTION …]
@@ -39,6 +40,7 @@ Lines with the same key (everything before the last tab) must be adjacent, as af
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
+    take()
     with open(0, encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False) as lines:
         made = {"mapper": _mapper, "reducer": _reducer}[command](argv, lines)
         sys.stdout.writelines(made)
@@ -80,8 +82,6 @@ def _coverage(argv: list[str]) -> Any:
     args = options.parse_args(argv)
     if args.by is None:
         options.error("give --by BED|N")
-    if args.by == "-":
-        raise UsageError("--by -: standard input has the chunks; give a file")
 
     from bams3.coverage import CoverageOptions
     from bams3.operations.hadoop import regions

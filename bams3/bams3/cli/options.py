@@ -12,6 +12,7 @@ from bams3.bam.flags import NAMES
 from bams3.errors import UsageError
 from bams3.named import opened
 from bams3.shown import shown
+from bams3.standard_input import take
 
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -337,14 +338,9 @@ def flag_bits(text: str) -> int:
     return bits
 
 
-def listed(path: str, intervals: str | None = None) -> list[str]:
-    """Read names, one per line, from a file or standard input. Raises UsageError if there are none, or if standard
-    input is to be `intervals`, too."""
-    if path == intervals == "-":
-        raise UsageError(
-            "standard input can't be both the list of datasets and the intervals; give one as a file"
-        )
-    with nullcontext(sys.stdin.buffer) if path == "-" else opened(path, "rb") as file:
+def listed(path: str) -> list[str]:
+    """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
+    with nullcontext(sys.stdin.buffer) if take(path) else opened(path, "rb") as file:
         names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
     if not names:
         raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")

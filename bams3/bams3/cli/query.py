@@ -252,7 +252,7 @@ def _count(argv: list[str]) -> int:
     from bams3.dataset.opening import open_readers
     from bams3.select.query import count_each
 
-    names = [*args.datasets, *(listed(args.list, args.regions) if args.list else ())]
+    names = [*args.datasets, *(listed(args.list) if args.list else ())]
     table = bed_table(args.regions, names=True)
     if not names:
         raise UsageError("no datasets: give at least one, or --datasets with a file that lists them")

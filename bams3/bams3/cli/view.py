@@ -1,9 +1,11 @@
 """The options of samtools view that bams3 query and to-bam pass on to samtools, accepts without effect, or explains."""
 
 import argparse
+import os
 from typing import Any
 
 from bams3.cli.options import explain
+from bams3.standard_input import take
 
 # Names, metavar (None: a flag without a value), description. All but the first name are synonyms.
 PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
@@ -56,9 +58,28 @@ def files_given(args: Any) -> list[str]:
         if metavar in ("FILE", "TAG:FILE")
         for value in getattr(args, name) or ()
     ]
-    return [
-        value.removeprefix("^") if metavar == "FILE" else value.partition(":")[2] for metavar, value in given
-    ]
+    return [_path_in(metavar, value)[1] for metavar, value in given]
+
+
+def _path_in(metavar: str, value: str) -> tuple[str, str]:
+    """Split the value of an option that names a file: what stands before the path, and the path."""
+    if metavar == "TAG:FILE":
+        tag, colon, path = value.partition(":")
+        return tag + colon, path
+    path = value.removeprefix("^")
+    return value.removesuffix(path), path
+
+
+def _as_samtools_finds_it(metavar: str, value: str) -> str:
+    """The value of an option: standard input as another descriptor, since samtools' own has the records."""
+    if metavar not in ("FILE", "TAG:FILE"):
+        return value
+    before, path = _path_in(metavar, value)
+    if not take(path):
+        return value
+    descriptor = os.dup(0)
+    os.set_inheritable(descriptor, True)
+    return f"{before}/dev/fd/{descriptor}"
 
 
 def passed_on(args: Any) -> list[str]:
@@ -66,6 +87,7 @@ def passed_on(args: Any) -> list[str]:
 
     With `-p`, what becomes of a read depends on all filters, so those of `add_filters` are passed on, too. With `-R`,
     `-r` adds a read group to its list. An option that is repeated is passed on as often; samtools has a rule for each.
+    A file that is standard input is passed on, too.
     """
     chosen = []
     if getattr(args, "-p"):
@@ -80,5 +102,7 @@ def passed_on(args: Any) -> list[str]:
         if metavar is None:
             chosen += [name] if given else []
         else:
-            chosen += [word for value in given or () for word in (name, value)]
+            chosen += [
+                word for value in given or () for word in (name, _as_samtools_finds_it(metavar, value))
+            ]
     return chosen

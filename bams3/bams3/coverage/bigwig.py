@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bams3 import temporary
 from bams3.bam import cigar
 from bams3.coverage.options import CoverageOptions
 from bams3.coverage.runs import check_cigars, counted
@@ -130,7 +131,7 @@ def write_bigwig(
         bins.check(options)
     contigs = contigs_of(references, options)
     refuse_inputs(out, *inputs)
-    with open_output(out) as file, tempfile.NamedTemporaryFile(suffix=".bw") as made:
+    with open_output(out) as file, tempfile.NamedTemporaryFile(suffix=".bw", dir=temporary.folder()) as made:
         track = _Track(made.name, references)
         if bins:
             size, scale = bins.size, None
@@ -178,13 +179,13 @@ class _Track:
         with self._open(self._path) as written:
             if written.header()["nBasesCovered"] != self._bases:
                 raise OSError(
-                    f"{tempfile.gettempdir()}: the bigWig file was not written completely there; try again"
+                    f"{temporary.folder()}: the bigWig file was not written completely there; try again"
                 )
 
 
 def _need_room(size: int) -> None:
     """Raise OSError unless this many bytes are free for temporary files: on a full disk, libBigWig hangs."""
-    folder = tempfile.gettempdir()
+    folder = temporary.folder()
     if shutil.disk_usage(folder).free < size:
         raise OSError(
             f"{folder}: less than {size >> 20} MiB are free for the bigWig file, which is first written there; "

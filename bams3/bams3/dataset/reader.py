@@ -122,6 +122,7 @@ class DatasetReader:
             self.check_current()
             raise FormatError(f"{self.uri}: {path} is missing; restore it or convert again") from None
         if data is None:
+            self.check_current()
             raise FormatError(
                 f"{self.uri}: {path} is damaged, or belongs to another dataset; restore it or convert again"
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bams3 import temporary
 from bams3.bam.regions import Region
 from bams3.dataset.opening import open_readers
 from bams3.dataset.reader import DatasetReader
@@ -80,7 +81,7 @@ def call_jointly(
     pileup_words, call_words = (
         list(given.words(lambda path: os.path.abspath((files or {}).get(path, path)))) for given in chosen
     )
-    with open_output(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
+    with open_output(out) as file, TemporaryDirectory(dir=temporary.folder()) as work, ExitStack() as feeds:
         pipes = {sample: os.pipe() for sample in datasets}
         fds = {sample: read for sample, (read, _) in pipes.items()}
         command = _pileup_command(Path(work), fds, visited)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock, get_ident
 from typing import IO, Any, BinaryIO, NamedTuple
 
+from bams3 import temporary
 from bams3.bam.records import RecordBlock
 from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.generations import split_path
@@ -210,7 +211,7 @@ class ChunkCommand:
             if path and self._prints:
                 printed: Any = files.enter_context(NamedFile(path, "xb", self.file_of(job)))
             else:
-                printed = self._log or TemporaryFile()  # noqa: SIM115
+                printed = self._log or TemporaryFile(dir=temporary.folder())  # noqa: SIM115
             error, sent = None, 0
             with self._child(words, _variables(values), printed) as child:
                 try:

@@ -143,15 +143,16 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
 
     The file is written first, because the batches have the numbers. So if a merge was killed once the dataset was
     complete, the file is there, and what was left of the batches is removed."""
-    storage = open_storage(uri_of(dataset))
-    if survey(storage).complete:
+    destination = survey(open_storage(uri_of(dataset)))
+    storage = destination.storage
+    if destination.complete:
         if not os.path.exists(statistics):
             raise DatasetError(
                 f"{dataset}: complete, so its batches are gone, which had the numbers; "
                 "run bams3 markdup --markdup-stats without --batch"
             )
         show(str(dataset), f"complete before; {statistics} stays as it is")
-        return merge_parts(storage)
+        return merge_parts(destination)
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
@@ -174,4 +175,4 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
         with open_output(statistics) as file:
             file.write(statistics_of(asked, names, numbers))
 
-    return merge_parts(storage, (plan, read), write)
+    return merge_parts(destination, (plan, read), write)

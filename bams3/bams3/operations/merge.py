@@ -11,7 +11,7 @@ from bams3.chunk.header import HeaderLines
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.commit import tidying
-from bams3.dataset.destination import check_joinable, survey
+from bams3.dataset.destination import Destination, check_joinable, survey
 from bams3.dataset.manifest import HASHED_PATHS, Manifest
 from bams3.dataset.opening import is_chunk, is_other_file, open_reader
 from bams3.dataset.plan import Plan, read_plan
@@ -26,7 +26,7 @@ from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import Source
-from bams3.storage import Storage, is_remote, open_storage, uri_of
+from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 MANY_INPUTS = 16
@@ -221,17 +221,17 @@ def merge(dataset: Any) -> Manifest:
     DatasetError
         If parts are missing or inconsistent; the message names them.
     """
-    return merge_parts(open_storage(uri_of(dataset)))
+    return merge_parts(survey(open_storage(uri_of(dataset))))
 
 
 def merge_parts(
-    storage: Storage,
+    destination: Destination,
     read: tuple[Plan, list[parts.Part]] | None = None,
     first: Callable[[], None] | None = None,
 ) -> Manifest:
-    """The same for a dataset in a storage. `read`: its plan and parts, if the caller has read them; `first`: called
-    before the manifest is written."""
-    destination = survey(storage)
+    """The same for a dataset, as `survey` finds it. `read`: its plan and parts, if the caller has read them; `first`:
+    called before the manifest is written."""
+    storage = destination.storage
     if destination.complete:
         with tidying(storage.root):
             parts.delete_parts(storage)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
+from bams3 import temporary
 from bams3.output.alignments import bam_bytes, bgzf
 from bams3.output.files import open_output
 from bams3.sources.process import SamtoolsProcess
@@ -48,7 +49,7 @@ def write_fastq(
             for name in dict.fromkeys(files.values())
             if name != "-"
         }
-        folder = stack.enter_context(TemporaryDirectory(prefix="bams3-"))
+        folder = stack.enter_context(TemporaryDirectory(prefix="bams3-", dir=temporary.folder()))
         number = min(
             max(records // _IN_MEMORY, 64), 512
         )  # 64 is samtools' default, 1,024 a common limit of open files

@@ -59,9 +59,15 @@ def open_output(
 def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[str], BinaryIO]]:
     """Context manager: yield a function that creates `prefix + suffix`; the files appear once all are complete.
 
-    Raises UsageError if the directory of the prefix does not exist, if a file is one of the `inputs`, or if no result
-    may be written there.
+    Raises UsageError if the prefix is only a folder, if its directory does not exist, if a file is one of the `inputs`,
+    or if no result may be written there.
     """
+    folder, name = os.path.split(prefix)
+    if name in ("", ".", ".."):
+        raise UsageError(
+            f"{prefix}: the files would be hidden, because their names begin with this prefix; give a name, too, such "
+            f"as {os.path.join(folder, name, 'NA12878')}"
+        )
     with ExitStack() as files:
         if is_remote(prefix):
             place, name = open_object(prefix)

@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 from bams3.errors import SourceError
 from bams3.named import NamedFile, named
 from bams3.sources.inputs import Input, check_small, source_error
+from bams3.standard_input import take
 from bams3.storage import is_remote
 
 STDIN = "-"
@@ -63,11 +64,11 @@ class LocalInput:
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
         # Unbuffered, since readers ask for large portions.
-        stdin = self.name == STDIN
         try:
-            file = (
-                NamedFile(0, "rb", "standard input", closefd=False) if stdin else NamedFile(self.name, "rb")
-            )
+            if take(self.name):
+                file = NamedFile(0, "rb", "standard input", closefd=False)
+            else:
+                file = NamedFile(self.name, "rb")
         except OSError as error:
             raise source_error(error) from None
         if start:

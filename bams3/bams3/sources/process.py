@@ -9,6 +9,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any, BinaryIO, cast
 
+from bams3 import temporary
 from bams3.errors import SourceError
 from bams3.named import named
 from bams3.sources.messages import Messages, show
@@ -32,7 +33,7 @@ class SamtoolsProcess:
         self._name, self._what = name, what
         self._refused = refused or self._error
         self._messages = Messages(allow_truncated)
-        self._written = tempfile.TemporaryFile()  # noqa: SIM115
+        self._written = tempfile.TemporaryFile(dir=temporary.folder())  # noqa: SIM115
         self._heard = 0
         self._lost: SourceError | None = None
         self._lock = Lock()
@@ -106,7 +107,7 @@ class SamtoolsProcess:
             raise self._lost
 
     def _more(self) -> bytes:
-        with named(tempfile.gettempdir()):
+        with named(temporary.folder()):
             return os.pread(self._written.fileno(), 1 << 16, self._heard)
 
     def _take(self, said: bytes, *, last: bool = False) -> None:

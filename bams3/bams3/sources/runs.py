@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import zstandard
 
+from bams3 import temporary
 from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
 from bams3.sources.apart import joined, split
@@ -55,7 +56,7 @@ class Run:
         self, folder: str | None, name: str, use: str = "it is sorted",
         remedy: str = "choose another folder (--tmp-dir), or allow more --memory",
     ) -> None:  # fmt: skip
-        self._folder, self._name = folder or tempfile.gettempdir(), name
+        self._folder, self._name = folder or temporary.folder(), name
         self._use, self._remedy = use, remedy
         self._keys, self._ends = array("Q"), array("Q", [0])
         try:

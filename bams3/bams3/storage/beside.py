@@ -83,7 +83,14 @@ class FileBeside:
                 self.file.flush()
                 os.fsync(self.file.fileno())
             self.file.close()
-            move(self._temporary, self._target)
+            try:
+                move(self._temporary, self._target)
+            except PermissionError as error:
+                if error.errno == errno.EPERM and os.path.lexists(self._target):  # such as SFTP
+                    error.strerror = (
+                        "it exists, and this file system does not replace it; write to another path"
+                    )
+                raise
         self._moved = move is os.replace
 
     def __exit__(self, *_: object) -> None:

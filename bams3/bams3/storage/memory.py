@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bams3.named import opened
+from bams3.standard_input import NAMES, take
 from bams3.storage import LARGEST
 from bams3.untrusted import read_all
-
-STANDARD_INPUT = ("-", "/dev/stdin")
 
 
 class MemoryObject:
@@ -33,7 +32,7 @@ class MemoryObject:
 
 def is_stream(path: str) -> bool:
     """Tell whether a local path can be read only once, from its beginning: standard input, a pipe or a device."""
-    if path in STANDARD_INPUT:
+    if path in NAMES:
         return True
     try:
         mode = os.stat(path).st_mode
@@ -43,8 +42,9 @@ def is_stream(path: str) -> bool:
 
 
 def read_stream(path: str) -> MemoryObject:
-    """Read a stream (see `is_stream`) to its end. Raises OSError if it has more than LARGEST bytes."""
-    if path in STANDARD_INPUT:
+    """Read a stream (see `is_stream`) to its end. Raises OSError if it has more than LARGEST bytes, UsageError if
+    it is standard input and read already."""
+    if take(path):
         return of_file(sys.stdin.buffer, "/dev/stdin")
     with opened(path, "rb") as file:
         return of_file(file, path)
