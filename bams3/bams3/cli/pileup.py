@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.options import Options, add_help, add_workers, explain, parser
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import Options, explain, parser
 from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 

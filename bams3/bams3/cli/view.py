@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from bams3.cli.options import explain
+from bams3.cli.parser import explain
 
 # Names, metavar (None: a flag without a value), description. All but the first name are synonyms.
 PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
