@@ -12,7 +12,7 @@ from bams3.shown import shown
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
     """Return a parser whose help ends with an example; commands may define `-h` themselves."""
-    return _Parser(
+    return _CommandParser(
         f"bams3 {command}", description=description, epilog=f"example:\n{example}", add_help=False, allow_abbrev=False,
         formatter_class=_Help,
     )  # fmt: skip
@@ -41,7 +41,7 @@ Options = argparse._ActionsContainer
 """A parser, or a group of its options."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _CommandParser(argparse.ArgumentParser):
     """A parser whose errors are one line and hide secrets, and which refuses to append the request log to another kind
     of file."""
 

@@ -22,7 +22,7 @@ cdef struct Candidate:
     uint8_t optical
 
 
-cdef class Names:
+cdef class SpotParser:
     cdef Pattern pattern
     cdef int x, y, part
     cdef int find(self, const char *name, Spot *spot) noexcept nogil

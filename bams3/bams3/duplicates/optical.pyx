@@ -10,7 +10,7 @@ cdef enum:
     LONGEST = 254  # digits of a coordinate
 
 
-cdef class Names:
+cdef class SpotParser:
     """Finds spots in names: those of Illumina, or, with `pattern`, what its groups match, which are in an `order`."""
 
     def __cinit__(self, bytes pattern=b"", str order="txy"):
