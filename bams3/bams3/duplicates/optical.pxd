@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
-from bams3.duplicates.regex cimport Pattern
+from bams3.duplicates.regex cimport PosixPattern
 
 
 cdef struct Spot:
@@ -23,7 +23,7 @@ cdef struct Candidate:
 
 
 cdef class SpotParser:
-    cdef Pattern pattern
+    cdef PosixPattern pattern
     cdef int x, y, part
     cdef int find(self, const char *name, Spot *spot) noexcept nogil
     cdef int match(self, const char *name, Spot *spot) noexcept nogil

@@ -44,7 +44,7 @@ class BedcovOptions(NamedTuple):
     header: bool = False
 
 
-class Lines(NamedTuple):
+class BedLines(NamedTuple):
     """The lines of a BED file that are intervals, in their order, and the line that names its columns, b"" if none."""
 
     names: bytes
@@ -52,7 +52,7 @@ class Lines(NamedTuple):
     regions: RegionTable
 
 
-def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
+def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> BedLines:
     """Read a BED file as samtools bedcov does; intervals are not clipped to their contigs. Raises UsageError."""
     ids = {name.encode(errors="surrogateescape"): number for number, (name, _) in enumerate(contigs)}
     names, lines = b"", list[bytes]()
@@ -82,7 +82,7 @@ def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
                 regions.ends.append(min(interval[1], LAST))
     except OSError as error:
         raise UsageError(f"can't read the BED file {path}: {error.strerror or error}") from None
-    return Lines(names, lines, regions)
+    return BedLines(names, lines, regions)
 
 
 def _split(portions: Iterator[bytes]) -> Iterator[bytes]:
