@@ -15,7 +15,7 @@ from bams3.bam.regions import LAST, Region, RegionTable
 from bams3.parallel.workers import Workers, in_order
 
 if TYPE_CHECKING:
-    from bams3.alleles.reference import Recalibration, Reference
+    from bams3.alleles.reference import Fasta, Recalibration
     from bams3.dataset.reader import DatasetReader
 
 TEXT = 1 << 19
@@ -50,7 +50,7 @@ def write_pileup(
     *,
     regions: Sequence[Region] = (),
     bed: RegionTable | None = None,
-    reference: Reference | None = None,
+    reference: Fasta | None = None,
     recalibrate: Recalibration | None = None,
 ) -> None:
     """Write a line for each position where reads lie: those of each of `regions` in turn (if there are none, of all).
@@ -67,7 +67,7 @@ def write_pileup(
 class _PileupJobs:
     def __init__(
         self, dataset: DatasetReader, reads: PileOptions, text: TextOptions, workers: Workers,
-        region: Region | None, bed: RegionTable | None, reference: Reference | None,
+        region: Region | None, bed: RegionTable | None, reference: Fasta | None,
         recalibrate: Recalibration | None,
     ) -> None:  # fmt: skip
         self._contigs = dataset.references
