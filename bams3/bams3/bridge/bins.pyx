@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """The bins of a contig in BAI and CSI: see `index`."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Extended regular expressions of POSIX, as samtools has them; Python's differ."""
 
 import re
