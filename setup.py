@@ -3,21 +3,22 @@
 BAMS3_BOUNDS_CHECKS=1 makes the checked build: every memoryview index is verified at run time. BAMS3_SANITIZE=1 makes
 the sanitized build: gcc's sanitizers of addresses and undefined behaviour watch, and which blocks ran is counted.
 BAMS3_COUNTED=1 makes the counted build: indexes are verified, and which blocks ran is counted; it is faster.
+
+Compiling takes most of the time that a fresh checkout needs. Kernels are compiled with -O2, but for those whose first
+line says why they need more, or less.
 """
 
 import os
+import re
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 SOURCES = "bams3"
 SHARED = "bams3._memoryviews"  # Cython's own code for memoryviews, compiled once instead of in each kernel
-LEVELS = {
-    "codec": "-O3",
-    "output": "-O3",
-    "alleles": "-O3",
-}  # no other room gains by more than -O2, which compiles faster
+LEVEL = re.compile("# Compiled with (-O[0-3]): ")
 counted = os.environ.get("BAMS3_COUNTED") == "1"
 checked = counted or os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
 sanitized = os.environ.get("BAMS3_SANITIZE") == "1"
@@ -42,7 +43,37 @@ def flags(path: Path) -> list[str]:
         return ["-O1", "-g", *SANITIZERS, COUNTS]
     if counted:
         return ["-O2", "-g0", COUNTS]
-    return ["-Og", "-g0"] if checked else [LEVELS.get(path.parent.name, "-O2"), "-g0"]
+    if checked:
+        return ["-Og", "-g0"]
+    said = LEVEL.match(path.read_text())
+    return [said[1] if said else "-O2", "-g0"]
+
+
+class BuildKernels(build_ext):
+    """Translates the kernels to C, then compiles them. Other commands run this file too, and need no C."""
+
+    def build_extensions(self) -> None:
+        translated = cythonize(
+            self.extensions,
+            force=self.force,
+            build_dir="build/cython-checked" if checked else "build/cython",
+            include_path=[str(package.parents[1]), SOURCES],
+            shared_utility_qualified_name=SHARED,
+            nthreads=cores,
+            compiler_directives={
+                "language_level": 3,
+                "boundscheck": checked,
+                "wraparound": False,
+                "initializedcheck": checked,
+                "cdivision": True,
+                "freethreading_compatible": False,
+                "binding": False,  # functions without attributes, and …
+                "auto_pickle": False,  # … classes that are never pickled: less C to compile
+            },
+        )
+        for extension, with_c in zip(self.extensions, translated, strict=True):
+            extension.sources = with_c.sources
+        super().build_extensions()
 
 
 extensions = [
@@ -51,7 +82,12 @@ extensions = [
         [str(path)],
         include_dirs=[SOURCES],
         depends=[
-            str(header) for folder in {path.parent, Path(SOURCES, "bams3")} for header in folder.glob("*.h")
+            "setup.py",  # has the flags
+            *(
+                str(header)
+                for folder in {path.parent, Path(SOURCES, "bams3")}
+                for header in folder.glob("*.h")
+            ),
         ],
         define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],  # less C to compile
         extra_compile_args=flags(path),
@@ -63,20 +99,7 @@ extensions = [
 extensions.insert(0, Extension(SHARED, [], extra_compile_args=["-O1", "-g0"]))
 
 setup(
-    ext_modules=cythonize(
-        extensions,
-        build_dir="build/cython-checked" if checked else "build/cython",
-        include_path=[str(package.parents[1]), SOURCES],
-        shared_utility_qualified_name=SHARED,
-        nthreads=cores,
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": checked,
-            "wraparound": False,
-            "initializedcheck": checked,
-            "cdivision": True,
-            "freethreading_compatible": False,
-        },
-    ),
+    ext_modules=extensions,
+    cmdclass={"build_ext": BuildKernels},
     options={"build_ext": {"parallel": cores}},
 )

@@ -22,7 +22,7 @@ def of_disk(path: str) -> BinaryIO:
     return opened("/dev/stdin" if take(path) else path, "rb")
 
 
-class _Counted:
+class _CountingFile:
     """A file whose first bytes have been put back; counts the bytes read."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
@@ -45,7 +45,7 @@ def portions(file: BinaryIO) -> Iterator[bytes]:
     Raises OSError if the file can't be read, is damaged, or inflates to too much.
     """
     head = file.read(len(codecs.BOM_UTF8))
-    source = _Counted(head, file)
+    source = _CountingFile(head, file)
     if not head.startswith(b"\x1f\x8b"):
         while portion := source.read(PORTION):
             yield portion

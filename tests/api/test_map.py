@@ -4,7 +4,6 @@ import multiprocessing
 import pickle
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from awaited import until
 from bams3.api import dataset as api
 from engines import run_bams3 as run
 
@@ -32,8 +32,7 @@ def fail_on_some(chunk: api.Chunk, failed: Path) -> str:
     """Those of chr1 fail, the first only after another one; `failed` is there from then on."""
     start = chunk.window[0]
     if chunk.contig == "chr1":
-        while not (start or failed.exists()):
-            time.sleep(0.001)
+        until(lambda: start or failed.exists())
         failed.touch()
         raise ValueError(f"fails at {start}")
     return chunk.path

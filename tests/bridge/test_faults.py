@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
+from awaited import until
 from bams3.bridge import http_content, http_htsget, http_server
 from bams3.bridge.http_content import Work
 from bams3.bridge.http_log import ClientLeftError
@@ -54,13 +54,6 @@ def peak(server: Server) -> int:
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + HANG
-    while not condition():
-        assert time.monotonic() < until
-        os.sched_yield()
-
-
 def test_200_clients_at_once(local: Path, data: bytes) -> None:
     """Each gets its own bytes, whole or in ranges, also where some leave in the middle; nothing is left behind."""
     number, most = 200, 400 << 20
@@ -92,7 +85,7 @@ def test_200_clients_at_once(local: Path, data: bytes) -> None:
                     group.create_task(use(http, seed))
 
         asyncio.run(use_all())
-        wait_until(lambda: descriptors(server) <= before)
+        until(lambda: descriptors(server) <= before)
         assert peak(server) < most
         assert server.stop() == 0
         assert not [line for line in server.lines() if "failed" in line]

@@ -2,25 +2,18 @@
 
 import re
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from awaited import until
 from bams3.storage import open_storage
 from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT
-
-
-def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 600
-    while not done():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.1)
 
 
 def coverage_of(folder: Path) -> dict[str, bytes]:
@@ -39,9 +32,9 @@ def test_slurm(
     (submit,) = commands_of("slurm-arrays.md")
     gather = re.search(r"gathered by (\d+)", run_block(submit, tmp_path, environment))[1]
     logs = tmp_path / "out/NA12878.parts"
-    waited(
+    until(
         lambda: gather in slurm_cluster.finished(),
-        lambda: slurm_cluster("squeue") + "".join(path.read_text() for path in logs.glob("*.log")),
+        said=lambda: slurm_cluster("squeue") + "".join(path.read_text() for path in logs.glob("*.log")),
     )
     assert slurm_cluster.finished()[gather]["JobState"] == "COMPLETED"
     assert coverage_of(tmp_path / "out") == engine_coverage
@@ -83,7 +76,7 @@ def test_aws_batch(
     def said() -> dict[str, str]:
         return {path.stem: path.read_text() for path in aws.logs.iterdir()}
 
-    waited(lambda: state() in ("SUCCEEDED", "FAILED"), lambda: str(said()))
+    until(lambda: state() in ("SUCCEEDED", "FAILED"), said=lambda: str(said()))
     assert state() == "SUCCEEDED", said()
     out = open_storage("s3://bucket/out")
     (tmp_path / "out").mkdir()

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import hostile
 import pysam
 import pytest
+from awaited import until
 from bam_blocks import piped
 from bams3.duplicates.options import Markdup
 from bams3.operations import convert as converting
@@ -212,8 +212,10 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path: Path) -> None:
     made = [hostile.good(0, pos, name=b"%d" % pos) for pos in range(90_000, 0, -3)]
     child.stdin.write(hostile.bam(hostile.TEXT, hostile.CONTIGS, made)[:-28])
     child.stdin.flush()
-    while not any(path.startswith(str(folder)) for path in files_of(child.pid)):
-        time.sleep(0.01)
+    until(
+        lambda: any(path.startswith(str(folder)) for path in files_of(child.pid)),
+        lambda: child.poll() is None,
+    )
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdin.close()

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pysam
 import pytest
+from awaited import until
 from bams3.api import dataset as api
 from bams3.dataset.reader import DatasetReader
 from bams3.operations import map_command
@@ -275,10 +275,13 @@ def waiting(dataset: api.Dataset, tmp_path: Path) -> Iterator[tuple[subprocess.P
         [*BAMS3, *words], cwd=tmp_path, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    while len(begun := [path for path in tmp_path.glob("S1.*") if path.read_text()]) < 2:
-        assert child.poll() is None
-        time.sleep(0.01)
-    pids = [int(path.read_text()) for path in begun]
+
+    def begun() -> list[int]:
+        said = [path.read_text() for path in tmp_path.glob("S1.*")]
+        return [int(pid) for pid in said if pid]
+
+    until(lambda: len(begun()) == 2, lambda: child.poll() is None)
+    pids = begun()
     yield child, pids
     child.kill()
     for pid in pids:

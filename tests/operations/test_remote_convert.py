@@ -4,11 +4,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awaited import until
 from bams3.dataset import layout, parts
 from bams3.dataset.plan import read_plan
 from bams3.dataset.reader import DatasetReader
@@ -170,9 +170,10 @@ def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) 
     run = subprocess.Popen(
         [sys.executable, "-m", "bams3", "convert", "--chunk-size", "256K", str(small), target]
     )
-    while not any(request.method == "PUT" and "data" in request.path for request in list(faults.requests)):
-        time.sleep(0.01)
-        assert run.poll() is None
+    until(
+        lambda: any(request.method == "PUT" and "data" in request.path for request in list(faults.requests)),
+        lambda: run.poll() is None,
+    )
     run.send_signal(signal.SIGKILL)
     run.wait()
     faults.mute = ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bams3.cli import main
-from bams3.progress.run import FILE, Run, duration, line, read_state
+from bams3.progress.run import FILE, Progress, duration, line, read_state
 from forked import run_snakemake
 from workflows import CONFIG, ROOT, SNAKEFILE, configure
 
@@ -43,7 +43,7 @@ FAILED = [("start", 3, "convert", {"sample": "S3"}, 10), ("fail", 3, "convert", 
     ],
 )  # fmt: skip
 def test_a_run(events: list[Event], now: float, text: str):
-    run = Run(0)
+    run = Progress(0)
     run.plan(PLAN)
     for name, *arguments in events:
         getattr(run, name)(*arguments)
@@ -51,7 +51,7 @@ def test_a_run(events: list[Event], now: float, text: str):
 
 
 def test_a_run_of_nothing():
-    run = Run(0)
+    run = Progress(0)
     run.plan({"total": 0})
     assert line(run.state(0, ended=True)) == "0 of 0 jobs (0%), ended after 0 s"
 

@@ -8,12 +8,13 @@ import random
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from awaited import until
 
 _claims: list[socket.socket] = []
 
@@ -63,18 +64,21 @@ def process(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[b
 @contextmanager
 def answering(url: str, log: Path, *children: subprocess.Popen[bytes]) -> Iterator[str]:
     """Waits until a server answers."""
-    deadline = time.monotonic() + 300
-    while True:
+
+    def answers() -> bool:
         try:
             urllib.request.urlopen(url, timeout=5).close()
-            break
         except urllib.error.HTTPError:
-            break
+            return True
         except OSError:
-            dead = any(child.poll() is not None for child in children)
-            if dead or time.monotonic() > deadline:
-                raise RuntimeError(f"{url} does not answer: {log.read_text()[-2000:]}") from None
-            time.sleep(0.05)
+            return False
+        return True
+
+    until(
+        answers,
+        lambda: all(child.poll() is None for child in children),
+        lambda: f"{url} does not answer: {log.read_text()[-2000:]}",
+    )
     yield url
 
 

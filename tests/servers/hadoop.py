@@ -4,12 +4,12 @@ What it runs by itself is Hadoop's cluster for tests: a resource manager and a n
 processes of their own, and are tried again as on a cluster.
 """
 
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from awaited import until
 
 from servers import free_port, process, script
 from servers.jars import SHORT, class_path  # containers do not inherit JAVA_TOOL_OPTIONS of conftest.py
@@ -90,13 +90,5 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
         "-writeDetails", details,
     ]  # fmt: skip
     with process(server, log) as child:
-        _await(child, details, log)
+        until(details.exists, lambda: child.poll() is None, log.read_text)
         yield folder / "bin"
-
-
-def _await(child: "subprocess.Popen[bytes]", details: Path, log: Path) -> None:
-    deadline = time.monotonic() + 600
-    while not details.exists():
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"Hadoop does not start: {log.read_text()[-2000:]}")
-        time.sleep(0.2)

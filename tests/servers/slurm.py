@@ -8,11 +8,12 @@ import getpass
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from awaited import until
 
 from servers import free_port, process
 
@@ -138,14 +139,13 @@ def slurm(folder: Path, nodes: int = 3, cpus: int = 4, memory: int = 4000) -> It
 
 def _await(cluster: Slurm, nodes: int) -> None:
     """Waits until all nodes are idle."""
-    deadline = time.monotonic() + 300
-    while True:
+
+    def idle() -> bool:
         try:
-            if len(set(cluster("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split())) == nodes:
-                return
+            return len(set(cluster("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split())) == nodes
         except subprocess.CalledProcessError:
-            pass
-        if time.monotonic() > deadline:
-            logs = "\n".join(path.read_text()[-1000:] for path in sorted(cluster.folder.glob("*.log")))
-            raise RuntimeError(f"SLURM does not start: {logs}")
-        time.sleep(0.1)
+            return False
+
+    until(
+        idle, said=lambda: "".join(path.read_text()[-1000:] for path in sorted(cluster.folder.glob("*.log")))
+    )

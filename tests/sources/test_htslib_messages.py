@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from awaited import until
 from bams3.errors import SourceError
 from bams3.sources.messages import LOSSY, Messages
 from small_inputs import HEAD, SAM, Samtools, records_of, run
@@ -140,8 +140,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path, options: list[str]) -> None:
     child.stdin.write(HEAD + 5000 * line())
     child.stdin.flush()
     begun = Path(f"/proc/{child.pid}/task/{child.pid}/children")
-    while begun.exists() and not begun.read_text() and child.poll() is None:  # samtools
-        time.sleep(0.01)
+    until(begun.read_text, lambda: child.poll() is None)  # samtools
     os.killpg(child.pid, signal.SIGINT)
     said = child.stderr.read().decode()
     child.stdin.close()

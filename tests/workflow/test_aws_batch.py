@@ -5,13 +5,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
 import pytest
+from awaited import until
 from pages import taken_by
 from peers import need
 from servers.batch import CREDENTIALS, IMAGE, Batch, batch_with_snakemake
@@ -91,9 +91,9 @@ def started(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell starts with &
     )  # fmt: skip
     try:
-        while not (running := jobs(aws, rule, "RUNNING")):
-            assert child.poll() is None, child.communicate()[0]
-            time.sleep(0.3)
+        running = until(
+            lambda: jobs(aws, rule, "RUNNING"), lambda: child.poll() is None, lambda: child.communicate()[0]
+        )
         yield child, running[0]
     finally:
         child.kill()
@@ -123,8 +123,7 @@ def test_a_run_with_everything_that_may_happen_to_it(
         child.send_signal(signal.SIGINT)
         said = child.communicate()[0]
         assert child.returncode == 1, said
-    while jobs(aws, "", *UNFINISHED):  # a job ends soon after it has been told to
-        time.sleep(0.3)
+    until(lambda: not jobs(aws, "", *UNFINISHED))  # a job ends soon after it has been told to
     assert jobs(aws, "convert_batch", "SUCCEEDED") == []
 
     with started(lab, aws, environment, "convert_batch") as (child, job):

@@ -6,11 +6,11 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awaited import until
 from bams3.storage import open_storage
 from pages import taken_by
 from workflows import (
@@ -156,8 +156,10 @@ def kill_when_converted(here: Path, environment: dict[str, str], prefix: str) ->
             start_new_session=True,
         )  # fmt: skip
     storage = open_storage(prefix)
-    while not any("/_parts/0" in name for name in storage.list("results")):
-        time.sleep(0.1)
-        assert child.poll() is None, (here / "killed.log").read_text()
+    until(
+        lambda: any("/_parts/0" in name for name in storage.list("results")),
+        lambda: child.poll() is None,
+        (here / "killed.log").read_text,
+    )
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awaited import until
 from pages import taken_by
 from servers.slurm import Slurm
 from workflows import (
@@ -123,11 +123,7 @@ class Cohort:
 
     def wait_until(self, reached: Callable[[], bool], code: int | None = None) -> None:
         """Waits while Snakemake runs, or for what follows its end with a code."""
-        deadline = time.monotonic() + 600
-        while not reached():
-            assert self.child.poll() == code, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.5)
+        until(reached, lambda: self.child.poll() == code, self._log.read_text)
 
     def jobs(self) -> dict[str, str]:
         """`rule/wildcards` of every job of this directory, by its id in order of submission."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.alleles import variants
 from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
-from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
+from bams3.alleles.pileup import PiledRegions, PileOptions, bed_intervals, piles
 from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
 from bams3.bam.flags import PROPER_PAIR
 from bams3.bam.regions import RegionTable
@@ -291,7 +291,9 @@ def _of_piles(
             table.reference_ids.extend(array("i", [contig]) * len(starts))
             table.starts.extend(starts)
             table.ends.extend(array("q", (last + 1 for last in lasts)))
-    for pile in piles(dataset, Places(bed=bed_intervals(table)), options._replace(max_depth=0), workers):
+    for pile in piles(
+        dataset, PiledRegions(bed=bed_intervals(table)), options._replace(max_depth=0), workers
+    ):
         some = by_contig[pile.reference_id].within(pile.start, pile.stop) if pile.covers else None
         if some and (some.numbers or some.patterns):
             yield pile, some

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Lines of what was counted at sites, as bam-readcount, alleleCounter and GATK's CollectAllelicCounts lay them out."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t

@@ -55,7 +55,7 @@ class PileOptions(NamedTuple):
         keep_piled(mask, group.flag, self.orphans)
 
 
-class Places(NamedTuple):
+class PiledRegions(NamedTuple):
     """Which reads of a dataset are piled up: those that overlap `region` (None: any), and any of the intervals `bed`.
 
     `bed`: reference id → sorted, disjoint intervals; None: no condition. `lengths`: reference id → the length of its
@@ -93,7 +93,7 @@ class Places(NamedTuple):
 
 
 def piles(
-    dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers,
+    dataset: DatasetReader, places: PiledRegions, options: PileOptions, workers: Workers,
     recalibrate: Callable[[RowGroup, bytearray], None] | None = None,
 ) -> Iterator[Pile]:  # fmt: skip
     """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
@@ -154,7 +154,7 @@ def symbol_counts(
         return covered + start, table[:-1, covered]
 
     def jobs() -> Iterator[tuple[Pile, int, int]]:
-        for pile in piles(dataset, Places(region), options, workers):
+        for pile in piles(dataset, PiledRegions(region), options, workers):
             start, stop = max(pile.start, region.start), min(pile.stop, region.end)
             for at in range(start, stop if pile.covers else start, POSITIONS):
                 yield pile, at, min(at + POSITIONS, stop)

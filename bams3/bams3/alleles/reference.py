@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
 
 
-class Reference:
+class Fasta:
     """A FASTA file; htslib makes its index, FILE.fai, if there is none."""
 
     def __init__(self, path: str) -> None:
@@ -47,9 +47,7 @@ class Reference:
 class Recalibration:
     """Lowers base qualities by BAQ, as samtools does if it has a reference. `redo`: even where BQ has them already."""
 
-    def __init__(
-        self, reference: Reference, contigs: Sequence[tuple[str, int]], *, redo: bool = False
-    ) -> None:
+    def __init__(self, reference: Fasta, contigs: Sequence[tuple[str, int]], *, redo: bool = False) -> None:
         self._reference, self._contigs = reference, contigs
         self._tags = ("tag.ZQ:",) if redo else ("tag.BQ:", "tag.ZQ:")
 

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Lines of a table, or of a VCF, of what was counted at sites."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t

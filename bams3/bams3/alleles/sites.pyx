@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Sites from the lines of a VCF, a BED file, or a table of positions, as columns."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t

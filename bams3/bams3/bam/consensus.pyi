@@ -5,7 +5,7 @@ from bams3.bam.records import RecordBlock
 WINDOW_SHIFT: int
 LONGEST: int
 
-class Pile:
+class WindowVotes:
     reference_id: int
     window: int
     whole: bool
@@ -14,5 +14,5 @@ class Pile:
     ) -> None: ...
 
 class Consensus:
-    def __init__(self, before: Pile | None, own: Pile, after: Pile | None) -> None: ...
+    def __init__(self, before: WindowVotes | None, own: WindowVotes, after: WindowVotes | None) -> None: ...
     def simplified(self, block: RecordBlock) -> RecordBlock: ...

@@ -1,7 +1,8 @@
 """Qualities that matter little: those of bases that agree with a clear consensus of the reads at their position.
 
-A `Pile` sums up what the reads of one window say, whatever their order. docs/lossy.md, "The rules of crumble-like", has
-the rules. What they decide by does not change with the qualities that are replaced: a second time, nothing changes.
+`WindowVotes` sums up what the reads of one window say, whatever their order. docs/lossy.md, "The rules of
+crumble-like", has the rules. What they decide by does not change with the qualities that are replaced: a second time,
+nothing changes.
 """
 
 from cpython cimport array
@@ -76,7 +77,7 @@ cdef int64_t alone_until(const uint8_t *record) noexcept nogil:
     return INT64_MAX
 
 
-cdef class Pile:
+cdef class WindowVotes:
     """What the reads of one window say at each position from `start` on, up to the end of the last one.
 
     If not `whole`, the window's reads were too many to be counted: all that they may lie over keeps its qualities.
@@ -183,7 +184,7 @@ cdef struct Column:
     int32_t breaks
 
 
-cdef inline void look_up(Pile pile, int64_t position, Column *column) noexcept nogil:
+cdef inline void look_up(WindowVotes pile, int64_t position, Column *column) noexcept nogil:
     """Add what the reads of one window say at a position."""
     cdef int64_t i = position - pile.start, k
     if 0 <= i < pile.width:
@@ -223,14 +224,14 @@ cdef class Consensus:
     cdef int64_t start
     cdef uint8_t[::1] bases
 
-    def __cinit__(self, Pile before, Pile own not None, Pile after):
+    def __cinit__(self, WindowVotes before, WindowVotes own not None, WindowVotes after):
         cdef int64_t first, last, window = own.window
         self.start = own.start
         self.bases = array.clone(UINT8, own.width, zero=True)
         if before is None or before.reference_id != own.reference_id or before.window != window - 1:
-            before = Pile(own.reference_id, window - 1, ())
+            before = WindowVotes(own.reference_id, window - 1, ())
         if after is None or after.reference_id != own.reference_id or after.window != window + 1:
-            after = Pile(own.reference_id, window + 1, ())
+            after = WindowVotes(own.reference_id, window + 1, ())
         first, last = own.start, own.start + own.width
         if not before.whole:
             first = max(first, (window << WINDOW_SHIFT) + LONGEST_READ + NEAR)
@@ -239,7 +240,7 @@ cdef class Consensus:
         if own.width:
             self.decide(before, own, after, first, last)
 
-    cdef void decide(self, Pile before, Pile own, Pile after, int64_t first, int64_t last):
+    cdef void decide(self, WindowVotes before, WindowVotes own, WindowVotes after, int64_t first, int64_t last):
         """Find the consensus in [first, last); `NEAR` it, indels and clips matter."""
         cdef int64_t position, i, broken = INT64_MIN
         cdef Column column

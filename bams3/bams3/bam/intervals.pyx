@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Kernels for millions of intervals: parse the lines of a BED file, sort, merge.
 
 A column is an ``array``: reference ids have type code 'i', positions 'q'. Positions are 0-based half-open.

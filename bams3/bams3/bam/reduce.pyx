@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Records with other qualities, without some of their tags, and without those of some read groups."""
 
 from cpython cimport array

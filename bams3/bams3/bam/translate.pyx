@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Records with the ids of another header: of their references, read group (tag RG) and program (tag PG)."""
 
 from cpython cimport array
@@ -31,7 +32,7 @@ cdef struct Change:
     const Name *name    # what takes its place; NULL: nothing does
 
 
-cdef class Names:
+cdef class RenamedValues:
     """What becomes of the values of a tag."""
 
     cdef Name *names
@@ -81,14 +82,14 @@ cdef class Translator:
     name and value, with the name of the first such read.
     """
 
-    cdef Names read_groups, programs, every
+    cdef RenamedValues read_groups, programs, every
     cdef array.array references
     cdef readonly dict lost
 
     def __init__(self, translation):
         self.references = translation.references
-        self.read_groups, self.programs = Names(translation.read_groups), Names(translation.programs)
-        self.every = None if translation.read_group is None else Names({b"": translation.read_group})
+        self.read_groups, self.programs = RenamedValues(translation.read_groups), RenamedValues(translation.programs)
+        self.every = None if translation.read_group is None else RenamedValues({b"": translation.read_group})
         self.lost = {}
 
     def translated(self, block):
@@ -154,7 +155,7 @@ cdef class Translator:
         return changed
 
     cdef bint looked_up(
-        self, const uint8_t *record, Names names, Change *change, int64_t *last, const uint8_t *end
+        self, const uint8_t *record, RenamedValues names, Change *change, int64_t *last, const uint8_t *end
     ) noexcept nogil:
         """Find what a tag becomes; return whether that is a change."""
         cdef const uint8_t *value = change.tag + 3

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
 
-from bams3.bridge.index import Run
+from bams3.bridge.index import IndexedRecords
 
-def reference(depth: int, csi: bool, runs: Sequence[Run], mapped: int, unmapped: int) -> bytes: ...
+def reference(depth: int, csi: bool, runs: Sequence[IndexedRecords], mapped: int, unmapped: int) -> bytes: ...

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """The bins of a contig in BAI and CSI: see `index`."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -180,7 +181,7 @@ cdef inline int put_pair(Buffer out, size_t count, uint64_t begin, uint64_t end)
 
 
 def reference(int depth, bint csi, runs, uint64_t mapped, uint64_t unmapped):
-    """What an index file has of a contig, with at least one run. `runs`: of `index.Run`; counts of records."""
+    """What an index file has of a contig, with at least one run. `runs`: `IndexedRecords`; counts of records."""
     cdef Bins bins = Bins(depth, csi)
     cdef Buffer out = Buffer()
     cdef Run run

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Stored BGZF: data in blocks that are not compressed, so that every offset follows from the length of the data.
 
 What is stored together ends at the end of a page. The kernel reads files by pages: if two row groups shared one, who

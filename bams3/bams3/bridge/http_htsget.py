@@ -21,7 +21,7 @@ from bams3.bridge.htsget import HtsgetError, Query
 from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Portion, Streamed, Work, answer, begun
 from bams3.bridge.library import Library, Served
-from bams3.bridge.selection import Bytes, Cut, Part, Records
+from bams3.bridge.selection import Bytes, ChunkRecords, Cut, Part
 from bams3.bridge.tickets import Signer
 from bams3.select.projection import Projection
 from bams3.sources.bgzf import EOF_MARKER
@@ -141,7 +141,7 @@ class Htsget:
             )
         else:
             first, last, regions, visible, projection = part
-            chosen = Records(first, last, _regions(regions), _regions(visible), Projection(*projection))
+            chosen = ChunkRecords(first, last, _regions(regions), _regions(visible), Projection(*projection))
             portions = self._portions(
                 partial(selection.decoded, served, chosen), partial(self._work.decode, user=user)
             )

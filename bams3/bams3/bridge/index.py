@@ -23,7 +23,7 @@ BAI_LONGEST = (1 << 29) - 1
 """The longest contig in bp that a BAI file can describe."""
 
 
-class Run(NamedTuple):
+class IndexedRecords(NamedTuple):
     """Records of one contig, and bytes [begin, finish) of the BAM file, whole blocks, that hold them and no others.
 
     `start`: the smallest POS, or −1; `end`: the largest end, exclusive; 0-based. `size`: bytes of the records; `tiles`:
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 def index_bytes(
     kind: str,
-    runs: Mapping[int, Sequence[Run]],
+    runs: Mapping[int, Sequence[IndexedRecords]],
     references: Sequence[tuple[str, int]],
     counts: Mapping[int, Sequence[int]],
 ) -> bytes:
@@ -73,7 +73,7 @@ def index_bytes(
     return data if kind == "bai" else bytes(Stored(data)) + EOF_MARKER
 
 
-def _depth(references: Sequence[tuple[str, int]], runs: Mapping[int, Sequence[Run]]) -> int:
+def _depth(references: Sequence[tuple[str, int]], runs: Mapping[int, Sequence[IndexedRecords]]) -> int:
     """The number of levels of bins below the one that covers everything: contigs, and reads past their ends."""
     positions = max(
         *(length for _, length in references), *(run.end for found in runs.values() for run in found), 0, 0

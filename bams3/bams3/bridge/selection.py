@@ -37,7 +37,7 @@ class Cut(NamedTuple):
     visible: Sequence[Region] | None
 
 
-class Records(NamedTuple):
+class ChunkRecords(NamedTuple):
     """The records of the chunks [first, last), by number, that overlap `regions` and `visible` (None: all records)."""
 
     first: int
@@ -47,7 +47,7 @@ class Records(NamedTuple):
     projection: Projection
 
 
-Part = Bytes | Cut | Records
+Part = Bytes | Cut | ChunkRecords
 
 
 def everything(served: Served) -> Iterator[Bytes]:
@@ -133,7 +133,7 @@ def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list
 
 def records(
     served: Served, regions: Sequence[Region] | None, visible: Sequence[Region] | None, projection: Projection
-) -> Iterator[Records]:
+) -> Iterator[ChunkRecords]:
     """Yield what holds exactly the records that overlap regions and what is visible, in order."""
     index = served.dataset.index
     wanted = (
@@ -144,7 +144,7 @@ def records(
         first, last = some[0][0], some[-1][0] + 1
         places = None if regions is None else merge_regions(set().union(*(here for _, here in some)))
         seen = None if visible is None else [each for each in visible if _touches(each, index[first:last])]
-        yield Records(first, last, places, seen, projection)
+        yield ChunkRecords(first, last, places, seen, projection)
 
 
 def _touches(place: Region, entries: Sequence[ChunkEntry]) -> bool:
@@ -195,7 +195,7 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
             yield _blocks(kept_records(block, mask))
 
 
-def decoded(served: Served, part: Records) -> Iterator[bytes]:
+def decoded(served: Served, part: ChunkRecords) -> Iterator[bytes]:
     """Like `cut_out`, but decode in this thread."""
     dataset = served.dataset.only(served.dataset.index[part.first : part.last])
     record_filter = RecordFilter() if part.visible is None else _Visible(part.visible)

@@ -13,7 +13,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.parallel.workers import Workers, in_order
 
 
-class Bins(NamedTuple):
+class DepthBins(NamedTuple):
     """Mean depths, as mosdepth counts them, of consecutive bins from position `start`, 0-based."""
 
     start: int
@@ -27,7 +27,7 @@ def bin_size(length: int, bins: int) -> int:
 
 def depth_track(
     dataset: DatasetReader, reference_id: int, size: int, workers: int | Workers = 1
-) -> Generator[Bins, None, None]:
+) -> Generator[DepthBins, None, None]:
     """Yield the mean depths of a contig in bins of `size` bp, a power of two; windows without reads are left out.
 
     The last bin ends at the contig's end. Raises FormatError and OSError.
@@ -35,12 +35,12 @@ def depth_track(
     _, length = dataset.references[reference_id]
     step = max(dataset.manifest.chunk_size, size)
 
-    def measured(start: int) -> Bins:
+    def measured(start: int) -> DepthBins:
         groups = list(dataset.depth_row_groups(reference_id, start, min(start + step, length)))
         if not groups:
-            return Bins(start, array("d"))
+            return DepthBins(start, array("d"))
         bins = windows(length, size, start, start + step)
-        return Bins(start, region_values(groups, reference_id, length, bins, CoverageOptions()))
+        return DepthBins(start, region_values(groups, reference_id, length, bins, CoverageOptions()))
 
     for found in in_order(measured, range(0, length, step), workers):
         if found.means:

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from bams3.bridge.blocks import Stored, joined, lead_of, stored_size
 from bams3.bridge.decoder import Decoder
-from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
+from bams3.bridge.index import BAI_LONGEST, IndexedRecords, index_bytes
 from bams3.bridge.row_groups import Decoded, RowGroups
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
@@ -113,14 +113,18 @@ class VirtualBam:
         counts = self._dataset.manifest.counts.by_reference
         return index_bytes(kind, self._runs(), self._dataset.references, counts)
 
-    def _runs(self) -> dict[int, list[Run]]:
+    def _runs(self) -> dict[int, list[IndexedRecords]]:
         """Where the records of each reference are, by row group."""
-        found: dict[int, list[Run]] = {}
+        found: dict[int, list[IndexedRecords]] = {}
         tiles, places, number = self._dataset.tiles, pairwise(self._starts[1:]), 0
         for entry in self._dataset.index:
             runs = found.setdefault(entry.reference_id, [])
             for _, size, start, _, end, *_ in entry.row_groups:  # see `ZoneMap`
-                runs.append(Run(start, end, *next(places), size, tiles[number] if tiles else (), number == 0))
+                runs.append(
+                    IndexedRecords(
+                        start, end, *next(places), size, tiles[number] if tiles else (), number == 0
+                    )
+                )
                 number += 1
         return found
 

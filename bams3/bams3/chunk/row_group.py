@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from bams3.bam.records import walk
 from bams3.chunk.footer import RowGroupEntry
-from bams3.chunk.spans import Range, Span, Stored, Streams
+from bams3.chunk.spans import Range, Span, StoredStreams, Streams
 from bams3.codec import Columns, ZoneMap, text_values
 from bams3.crc32 import crc32
 from bams3.errors import FormatError, SourceError
 
 
-class StoredChunk(Stored, Protocol):
+class StoredChunk(StoredStreams, Protocol):
     """What row groups, and those who plan requests for them, need of a `ChunkReader`; its methods are described there.
 
     `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.

@@ -12,7 +12,7 @@ Range = tuple[int, int]
 """Offset in the chunk, and length, in bytes."""
 
 
-class Stored(Protocol):
+class StoredStreams(Protocol):
     """What is needed of a `ChunkReader`."""
 
     name: str
@@ -28,7 +28,7 @@ class Stored(Protocol):
 class Span:
     """`length` bytes of a chunk at offset `start`: the result of one request, made on first use or earlier."""
 
-    def __init__(self, chunk: Stored, start: int, length: int) -> None:
+    def __init__(self, chunk: StoredStreams, start: int, length: int) -> None:
         self.start, self.length = start, length
         self._chunk = chunk
         self._data: memoryview | None = None
@@ -59,7 +59,7 @@ class Span:
 class Streams(dict[str, bytes]):
     """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
 
-    def __init__(self, chunk: Stored, number: int, where: str, hot: Range, cold: Range) -> None:
+    def __init__(self, chunk: StoredStreams, number: int, where: str, hot: Range, cold: Range) -> None:
         self._chunk, self._number, self._where = chunk, number, where
         self._places = cold, hot
         self._checked: dict[bool, memoryview] = {}  # hot or cold streams with one checksum

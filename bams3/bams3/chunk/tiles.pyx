@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Where in the records of a row group tiles of 2^14 bp begin, so that a BAM index need not name the whole row group.
 
 A tile is the positions [t << 14, (t + 1) << 14) of a contig, 0-based: what an entry of a BAI's linear index stands for.

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import parser
 from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 from bams3.extras import need

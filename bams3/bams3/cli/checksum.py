@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, explain, flag_bits, parser, progress_beside
+from bams3.cli.bar import progress_beside
+from bams3.cli.options import add_help, add_workers, flag_bits
+from bams3.cli.parser import explain, parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\

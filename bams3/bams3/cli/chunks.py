@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_beside, shard_of
+from bams3.cli.bar import progress_beside
+from bams3.cli.options import add_help, add_shard, add_workers, shard_of
+from bams3.cli.parser import parser
 from bams3.errors import UsageError
 from bams3.shown import is_plain, shown
 

@@ -5,9 +5,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from bams3.bam.lossy import QUALITIES
+from bams3.cli.bar import progress_bar
 from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import (
-    Options,
     add_existing,
     add_hash_paths,
     add_help,
@@ -15,9 +15,8 @@ from bams3.cli.options import (
     add_workers,
     fraction,
     level_of,
-    parser,
-    progress_bar,
 )
+from bams3.cli.parser import Options, parser
 
 _CONVERT_EXAMPLE = """\
   bams3 convert NA12878.bam NA12878.bams3

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, parser
+from bams3.cli.options import add_help
+from bams3.cli.parser import parser
 from bams3.cli.reads import add_filters, filter_of
 from bams3.errors import UsageError
 

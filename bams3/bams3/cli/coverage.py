@@ -4,7 +4,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bams3.cli.options import Options, add_help, fraction, parser, progress_bar
+from bams3.cli.bar import progress_bar
+from bams3.cli.options import add_help, fraction
+from bams3.cli.parser import Options, parser
 from bams3.cli.reads import add_depth, depth_of
 from bams3.errors import UsageError
 

@@ -4,7 +4,8 @@ import argparse
 from typing import Any
 
 from bams3.bam.flags import NOT_COUNTED
-from bams3.cli.options import add_help, add_workers, explain, flag_bits, listed, parser
+from bams3.cli.options import add_help, add_workers, flag_bits, listed
+from bams3.cli.parser import explain, parser
 from bams3.cli.reads import add_least, add_pileup_flags, add_wanted
 from bams3.errors import UsageError
 

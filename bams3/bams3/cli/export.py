@@ -1,6 +1,8 @@
 """bams3 export."""
 
-from bams3.cli.options import add_help, add_workers, parser, progress_beside
+from bams3.cli.bar import progress_beside
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import parser
 from bams3.cli.reads import add_filters, add_regions, filter_of, regions_of
 from bams3.select.schema import RECORD_FIELDS, SCHEMA, checked_fields
 

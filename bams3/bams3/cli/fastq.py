@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from bams3.cli.options import EachBit, add_help, add_workers, flag_bits, parser, progress_bar
+from bams3.cli.bar import progress_bar
+from bams3.cli.options import add_help, add_workers, flag_bits
+from bams3.cli.parser import EachBit, parser
 from bams3.cli.reads import add_regions, regions_of
 from bams3.errors import UsageError
 

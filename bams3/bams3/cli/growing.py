@@ -2,16 +2,9 @@
 
 from argparse import ArgumentParser
 
-from bams3.cli.options import (
-    add_existing,
-    add_hash_paths,
-    add_help,
-    add_level,
-    add_workers,
-    level_of,
-    parser,
-    progress_bar,
-)
+from bams3.cli.bar import progress_bar
+from bams3.cli.options import add_existing, add_hash_paths, add_help, add_level, add_workers, level_of
+from bams3.cli.parser import parser
 
 _MERGE_EXAMPLE = """\
   bams3 merge -cp chr*.bams3 sample.bams3

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from bams3.cli.options import add_help, parser
+from bams3.cli.options import add_help
+from bams3.cli.parser import parser
 from bams3.cli.reads import add_depth, add_filters, depth_of, filter_of
 from bams3.errors import UsageError
 from bams3.standard_input import take

@@ -3,7 +3,9 @@
 import sys
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.cli.bar import progress_bar
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import parser
 from bams3.cli.reads import regions_of
 from bams3.errors import UsageError
 from bams3.shown import shown

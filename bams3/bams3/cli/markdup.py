@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bams3.cli.options import add_help, add_workers, explain, fraction, parser, progress_bar
+from bams3.cli.bar import progress_bar
+from bams3.cli.options import add_help, add_workers, fraction
+from bams3.cli.parser import explain, parser
 from bams3.duplicates.options import BARCODE_IN_NAME, ORDERS, Markdup
 from bams3.errors import UsageError
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bams3.cli.options import add_decoding, add_help, decode_for_long, parser
+from bams3.cli.options import add_decoding, add_help, decode_for_long
+from bams3.cli.parser import parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\

@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.options import Options, add_help, add_workers, explain, parser
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import Options, explain, parser
 from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 
@@ -104,7 +105,7 @@ def _print(args: Any) -> None:
     if args.max_depth < 0:
         raise UsageError(f"-d {args.max_depth}: give a depth of 0 or more")
 
-    from bams3.alleles.reference import Recalibration, Reference
+    from bams3.alleles.reference import Fasta, Recalibration
     from bams3.bam.regions import read_bed
     from bams3.buffer import keep_freed_memory
     from bams3.coverage.pileup import boundless, one_region
@@ -121,7 +122,7 @@ def _print(args: Any) -> None:
     bed = read_bed(args.positions, contigs) if args.positions else None
     reads = pileup_of(args, max_depth=args.max_depth)
     text = TextOptions(args.min_BQ, args.output_MQ, args.output_BP, args.reverse_del, args.all_positions)
-    reference = Reference(args.fasta_ref) if args.fasta_ref else None
+    reference = Fasta(args.fasta_ref) if args.fasta_ref else None
     recalibrate = None
     if reference and not args.no_baq:
         recalibrate = Recalibration(reference, dataset.references, redo=args.redo_baq)

@@ -5,7 +5,8 @@ import sys
 import time
 from typing import Any
 
-from bams3.cli.options import add_help, parser
+from bams3.cli.options import add_help
+from bams3.cli.parser import parser
 from bams3.shown import shown
 
 

@@ -5,16 +5,9 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.options import (
-    Options,
-    add_help,
-    add_workers,
-    fraction,
-    listed,
-    parser,
-    progress_bar,
-    progress_beside,
-)
+from bams3.cli.bar import progress_bar, progress_beside
+from bams3.cli.options import add_help, add_workers, fraction, listed
+from bams3.cli.parser import Options, parser
 from bams3.cli.reads import add_filters, filter_of, regions_of
 from bams3.cli.view import add_view_options, files_given, passed_on
 from bams3.errors import UsageError

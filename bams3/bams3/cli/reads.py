@@ -4,7 +4,8 @@ import argparse
 from typing import Any
 
 from bams3.bam.flags import NOT_COUNTED
-from bams3.cli.options import EachBit, Options, flag_bits
+from bams3.cli.options import flag_bits
+from bams3.cli.parser import EachBit, Options
 from bams3.errors import UsageError
 
 

@@ -4,7 +4,8 @@ import argparse
 import sys
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import parser
 from bams3.errors import UsageError
 from bams3.shown import shown
 

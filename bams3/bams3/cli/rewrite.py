@@ -2,8 +2,10 @@
 
 from argparse import BooleanOptionalAction
 
+from bams3.cli.bar import progress_bar
 from bams3.cli.convert import add_lossy
-from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.cli.options import add_help, add_workers
+from bams3.cli.parser import parser
 
 _EXAMPLE = """\
   bams3 rewrite --level 9 NA12878.bams3 small.bams3

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from bams3.cli.options import explain
+from bams3.cli.parser import explain
 from bams3.standard_input import take
 
 # Names, metavar (None: a flag without a value), description. All but the first name are synonyms.

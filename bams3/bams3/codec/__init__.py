@@ -355,7 +355,7 @@ class Columns:
         elements, counts = streams[name], streams[name + ".count"]
         if len(streams[name + ".tables"]):
             seq, starts, _ = self._sequences
-            reads = kinetics.Reads(seq, starts, self.l_seq, self.flag)
+            reads = kinetics.ReadBases(seq, starts, self.l_seq, self.flag)
             elements = kinetics.decode(
                 name, streams[name + ".values"], streams[name + ".tables"], counts, width, holders, reads, self.size
             )  # fmt: skip

@@ -43,7 +43,7 @@ cdef void count_values(const uint16_t *context, const uint8_t *values, size_t si
         counts[<size_t> context[k] * width + values[k]] += 1
 
 
-cdef class Encoder:
+cdef class QualityEncoder:
     """Codes the qualities of some reads. ``stored``: a Buffer."""
 
     cdef readonly Buffer stored
@@ -114,7 +114,7 @@ cdef class Encoder:
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag, Surroundings around not None):
     """Code the qualities of reads of these lengths, given as indices below ``values`` (2 to 128), which are changed: a
     Buffer."""
-    return Encoder(symbols, values, l_seq, flag, around).stored
+    return QualityEncoder(symbols, values, l_seq, flag, around).stored
 
 
 cdef struct Lane:

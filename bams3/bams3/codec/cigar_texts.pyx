@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Texts of tags that contain CIGARs: SA, XA, OA.
 
 A CIGAR in a text is replaced by the byte 1. Its operations are in ``tag.<id>:Z.op``, one byte each, and END after the

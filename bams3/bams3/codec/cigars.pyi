@@ -6,7 +6,7 @@ from typing_extensions import Buffer
 
 from bams3.bam.records import RecordBlock
 
-class Encoder:
+class CigarEncoder:
     streams: dict[str, Any]
     cigars: Cigars
     end: array[int]

@@ -87,7 +87,7 @@ cdef struct Entry:
 cdef class Cigars
 
 
-cdef class Encoder:
+cdef class CigarEncoder:
     """Encodes the CIGARs of a block and keeps what other fields need.
 
     Attributes: ``streams``; ``cigars``, the `Cigars` of the block; ``end`` array('i') as in htslib's bam_endpos;

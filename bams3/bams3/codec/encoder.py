@@ -29,7 +29,7 @@ from bams3.codec.reference import Reference
 from bams3.codec.related_tags import RELATED_TAGS
 from bams3.codec.streams import compress
 from bams3.codec.surroundings import Surroundings
-from bams3.codec.tag_encoder import Encoder as TagEncoder
+from bams3.codec.tag_encoder import TagEncoder
 from bams3.codec.zones import extremes
 
 STREAM_COST = 16  # bytes of a footer, about, for one more stream
@@ -45,7 +45,7 @@ def encode(
     field.
     Raises SourceError for records that cannot be represented.
     """
-    cigar = cigars.Encoder(block)
+    cigar = cigars.CigarEncoder(block)
     operations = cigar.cigars
     position_streams, pos = positions.encode(block, cigar.end)
     template_streams, previous = templates.encode(block, cigar.end)
@@ -79,7 +79,7 @@ def encode(
         out = {}
         if tag == "mv" and (dwells := moves.encode(elements, counts)):
             elements, counts, out[".long"], out[".stride"] = dwells
-        reads = kinetics.Reads.of_block(block, l_seq, flag)
+        reads = kinetics.ReadBases.of_block(block, l_seq, flag)
         paced = kinetics.encode(elements, counts, memoryview(holders).cast("I"), reads, tag)
         if paced and sum(map(len, paced)) < len(compress(elements, 1)[1]):
             out[".values"], out[".tables"] = paced

@@ -5,13 +5,13 @@ from typing_extensions import Buffer
 
 from bams3.bam.records import RecordBlock
 
-class Reads:
+class ReadBases:
     def __init__(self, seq: Buffer, starts: array[int], l_seq: array[int], flag: array[int]) -> None: ...
     @staticmethod
-    def of_block(block: RecordBlock, l_seq: array[int], flag: array[int]) -> Reads: ...
+    def of_block(block: RecordBlock, l_seq: array[int], flag: array[int]) -> ReadBases: ...
 
 def encode(
-    elements: Buffer, counts: Buffer, holders: memoryview[int], reads: Reads, tag: str
+    elements: Buffer, counts: Buffer, holders: memoryview[int], reads: ReadBases, tag: str
 ) -> tuple[Any, Any] | None: ...
 def decode(
     name: str,
@@ -20,6 +20,6 @@ def decode(
     counts: Buffer,
     width: int,
     holders: array[int],
-    reads: Reads,
+    reads: ReadBases,
     limit: int,
 ) -> Buffer: ...

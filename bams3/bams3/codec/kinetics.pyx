@@ -35,7 +35,7 @@ AHEAD = {"mv": 2}
 """How many of the five bases are met later, where that is not 0."""
 
 
-cdef class Reads:
+cdef class ReadBases:
     """The bases of a row group's reads, as the arrays of kinetics need them."""
 
     cdef const uint8_t[::1] seq
@@ -55,7 +55,7 @@ cdef class Reads:
         cdef Py_ssize_t i
         for i in range(len(starts)):
             starts.data.as_longlongs[i] = record_seq(&data[offsets[i]]) - &data[0]
-        return Reads(data, starts, l_seq, flag)
+        return ReadBases(data, starts, l_seq, flag)
 
     cdef void pentamers(
         self, const uint8_t *counts, const uint32_t[::1] holders, const Contexts *contexts, uint16_t *out
@@ -144,7 +144,7 @@ cdef void part_pentamers(
         contexts.kind[p] = classes[sums[p]] if totals[p] else contexts.kind[p - 1] if p else 0
 
 
-cdef class Encoder:
+cdef class KineticsEncoder:
     """Codes the elements of some arrays, given as indices. ``stored``: a Buffer."""
 
     cdef readonly Buffer stored
@@ -152,7 +152,7 @@ cdef class Encoder:
     cdef Frequencies frequencies
 
     def __init__(
-        self, Buffer symbols, int values, Buffer counts, const uint32_t[::1] holders, Reads reads, str tag
+        self, Buffer symbols, int values, Buffer counts, const uint32_t[::1] holders, ReadBases reads, str tag
     ):
         cdef size_t size = symbols.size, start, k
         cdef Buffer pentamers = Buffer(2 * size + 2), levels = Buffer(size + 1), held = Buffer(2 * size + 2)
@@ -262,7 +262,7 @@ cdef Buffer distinct(const uint8_t *elements, size_t count, int width, Buffer sy
 
 
 def encode(
-    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, Reads reads not None,
+    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, ReadBases reads not None,
     str tag not None,
 ):
     """Returns the streams ``values`` and ``tables``, or None if there are fewer than 2 or more than 256 distinct
@@ -273,7 +273,7 @@ def encode(
     cdef Buffer values = distinct(elements.data, elements.size // width, width, symbols)
     if values is None or values.size < <size_t> (2 * width):
         return None
-    return values, Encoder(symbols, <int> (values.size // width), counts, holders, reads, tag).stored
+    return values, KineticsEncoder(symbols, <int> (values.size // width), counts, holders, reads, tag).stored
 
 
 cdef struct Lane:
@@ -318,7 +318,7 @@ cdef inline uint8_t next_value(
 
 def decode(
     str name, const uint8_t[::1] values, const uint8_t[::1] stored, const uint8_t[::1] counts, int width,
-    const uint32_t[::1] holders, Reads reads not None, size_t limit,
+    const uint32_t[::1] holders, ReadBases reads not None, size_t limit,
 ):
     """The elements of all arrays of a tag: a Buffer. ``name``: of its stream; ``width``: bytes of an element;
     ``limit``: the most bytes that there may be. Raises FormatError if the streams are not those of an encoder."""

@@ -52,7 +52,7 @@ cdef struct Pattern:
     uint32_t values[MOST_SLOTS]  # of the slots that are folded; otherwise 0
 
 
-cdef class Names:
+cdef class ParsedNames:
     """The first names of a block, parsed into patterns and values."""
 
     cdef const uint8_t[::1] data
@@ -205,7 +205,7 @@ cdef class Names:
 
 def encode(block, const int32_t[::1] previous):
     """Streams of the names of a block."""
-    cdef Names names = Names(block, previous)
+    cdef ParsedNames names = ParsedNames(block, previous)
     cdef Buffer head = Buffer(), column
     cdef int c
     with nogil:

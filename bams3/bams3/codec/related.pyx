@@ -274,7 +274,7 @@ def encode(texts, const uint32_t[::1] holders, before, base, group):
     )
 
 
-cdef class Decoder:
+cdef class RelatedDecoder:
     """The texts of a tag, each with its NUL: ``out``."""
 
     cdef readonly Buffer out
@@ -389,4 +389,4 @@ cdef class Decoder:
 def decode(streams, str name, const uint32_t[::1] holders, before, base, group, size_t limit):
     """The texts of the tag's stream ``name``, each with its NUL: a Buffer. Raises FormatError if they cannot be
     decoded, or have more bytes than ``limit``."""
-    return Decoder(streams, name, holders, before, base, group, limit).out
+    return RelatedDecoder(streams, name, holders, before, base, group, limit).out

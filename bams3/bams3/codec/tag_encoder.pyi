@@ -7,7 +7,7 @@ from typing_extensions import Buffer
 from bams3.bam.records import RecordBlock
 from bams3.codec.derived import Derived
 
-class Encoder:
+class TagEncoder:
     streams: dict[str, Any]
     def __init__(
         self,

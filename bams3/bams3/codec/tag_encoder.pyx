@@ -48,7 +48,7 @@ cdef inline uint64_t mix(uint64_t h, uint64_t word) noexcept nogil:
     return h ^ (h >> 32)
 
 
-cdef class Encoder:
+cdef class TagEncoder:
     """Splits the tags of a block by name and type; `streams` has the result."""
 
     cdef readonly dict streams

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """The lists of tags that records have, without some of the tags (see ``tags``)."""
 
 from libc.stdint cimport uint8_t, uint32_t

@@ -24,7 +24,7 @@ _SHOWN = {
 """Columns of the table of samples that MultiQC shows, and what they are."""
 
 
-class Finding(NamedTuple):
+class FindingRow(NamedTuple):
     """A row of the table of findings."""
 
     kind: str
@@ -42,12 +42,14 @@ class Kinships(NamedTuple):
     related: Sequence[tuple[int, int, str]]
 
 
-def read_findings(path: str | Path) -> list[Finding]:
+def read_findings(path: str | Path) -> list[FindingRow]:
     """The findings, in their order."""
-    return [Finding(*(row[column] for column in Finding._fields)) for row in _rows(path, Finding._fields)]
+    return [
+        FindingRow(*(row[column] for column in FindingRow._fields)) for row in _rows(path, FindingRow._fields)
+    ]
 
 
-def reasons(findings: Sequence[Finding]) -> Mapping[str, list[tuple[bool, str]]]:
+def reasons(findings: Sequence[FindingRow]) -> Mapping[str, list[tuple[bool, str]]]:
     """By sample: of each finding, whether the sample fails with it, and what it says there."""
     found: dict[str, list[tuple[bool, str]]] = {}
     for kind, severity, one, other, text in findings:

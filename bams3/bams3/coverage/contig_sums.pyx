@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Sums over the reads of each contig in a row group that several share."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Reads that are carried over from one row group to the next, because their mates may still come."""
 
 from libc.stdlib cimport calloc, free

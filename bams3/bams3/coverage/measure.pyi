@@ -16,7 +16,7 @@ class Histogram:
     def summary(self) -> tuple[int, int, int | None, int]: ...
     def to_list(self) -> list[int]: ...
 
-class Sums:
+class RunningSums:
     borders: array[int]
     bases: array[int]
     covered: array[int]

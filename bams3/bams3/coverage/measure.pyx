@@ -271,7 +271,7 @@ cdef class Histogram:
         return shallow + [self.deep[i - SHALLOW] for i in range(SHALLOW, self.top + 1)]
 
 
-cdef class Sums:
+cdef class RunningSums:
     """Sums of depth from the start of a contig up to each of some borders.
 
     ``borders``: sorted positions, ``array('q')``. Once the depth of all positions before the last border is added:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 
-class Sums(NamedTuple):
+class ContigSums(NamedTuple):
     """What `sums_of_contigs` finds of a contig."""
 
     reads: int = 0
@@ -50,7 +50,7 @@ def sums_within(
     workers: Workers,
     *,
     qualities: bool = False,
-) -> Iterator[tuple[int, Sums]]:
+) -> Iterator[tuple[int, ContigSums]]:
     """Yield the sums of contigs that have all reads in a shared row group, with their reference ids; not of all that
     have no read that counts. `options` are of a pileup; `stops` and `qualities` as for `sums_of_contigs`.
 
@@ -64,11 +64,11 @@ def sums_within(
                 if options.record_filter.verdict(group) is not False:
                     yield group, everywhere
 
-    def sums(job: tuple[RowGroup, bytearray]) -> list[tuple[int, Sums]]:
+    def sums(job: tuple[RowGroup, bytearray]) -> list[tuple[int, ContigSums]]:
         found = sums_of_contigs(
             *job, stops, extents=options.extents, min_quality=options.min_quality, qualities=qualities
         )
-        return [(contig, Sums(*values)) for contig, *values in found if contig in contigs]
+        return [(contig, ContigSums(*values)) for contig, *values in found if contig in contigs]
 
     columns = ("flag", "reference_ids", *(("qual", "mapq") if qualities else ()))
     for found in in_order(sums, masked(dataset, jobs(), options, workers, columns), workers):

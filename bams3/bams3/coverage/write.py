@@ -54,7 +54,7 @@ def write_coverage(
     """
     options = options or CoverageOptions()
     with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
-        run = _Run(create, references, options, warn or to_log)
+        run = _CoverageRun(create, references, options, warn or to_log)
         run.all_contigs(
             contig_depths(
                 run.contigs, row_groups_of, options, run.incremental, accept=accept, stretches_of=stretches_of
@@ -163,7 +163,7 @@ def _depth(
     yield tally.finish()
 
 
-class _Run:
+class _CoverageRun:
     """The state of a coverage run: its open files and the totals so far."""
 
     def __init__(

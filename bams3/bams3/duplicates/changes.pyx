@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Records whose duplicates are marked: copies with other FLAGs and tags, or without some of the records."""
 
 from cpython cimport array

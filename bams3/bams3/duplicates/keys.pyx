@@ -9,7 +9,7 @@ from bams3.bam.fields cimport (
     look_ahead, real_cigar, record_cigar, record_cigar_count, record_flag, record_name, record_next_pos,
     record_next_ref, record_pos, record_ref,
 )
-from bams3.duplicates.regex cimport Pattern, regexec, regmatch_t
+from bams3.duplicates.regex cimport PosixPattern, regexec, regmatch_t
 
 from bams3.errors import SourceError, UsageError
 
@@ -203,7 +203,7 @@ cdef class KeyMaker:
     cdef bint sequence
     cdef uint16_t excluded
     cdef uint8_t[3] tag
-    cdef Pattern pattern
+    cdef PosixPattern pattern
     cdef list ids
     cdef const char **groups
     cdef Py_ssize_t group_count
@@ -225,7 +225,7 @@ cdef class KeyMaker:
             raise MemoryError
         for i in range(self.group_count):
             self.groups[i] = <const char *> self.ids[i]
-        self.pattern = Pattern(barcode_pattern)
+        self.pattern = PosixPattern(barcode_pattern)
 
     def __dealloc__(self):
         free(self.groups)

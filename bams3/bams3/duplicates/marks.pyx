@@ -15,7 +15,7 @@ from bams3.bam.fields cimport DUP, record_flag, record_name
 from bams3.buffer cimport Bytes, append
 from bams3.duplicates.bits cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, shift, size_of_more
 from bams3.duplicates.keys cimport NO_KEY, PAIR, Key, Keys
-from bams3.duplicates.optical cimport Candidate, Names, Spot, compare, near
+from bams3.duplicates.optical cimport Candidate, Spot, SpotParser, compare, near
 from bams3.duplicates.queue cimport (
     Queue, UNKNOWN, Waiting, at, failed, follow, mate_score, name_of, push, replace, score_of, still,
 )
@@ -62,7 +62,7 @@ cdef class Marker:
     cdef Queue queue
     cdef int64_t length, distance
     cdef bint remove, clear, originals, copies, chains
-    cdef Names names
+    cdef SpotParser names
     cdef int64_t *counts  # CELLS for each read group, after those of reads without one; then those of reads around
     cdef int64_t *tally   # the half of them that counts now
     cdef int32_t groups
@@ -83,7 +83,7 @@ cdef class Marker:
         self.length, self.remove, self.clear = length, remove, clear
         self.originals, self.copies = originals, copies
         self.distance, self.chains = distance, chains and (originals or distance)
-        self.names = Names(coordinates, order)
+        self.names = SpotParser(coordinates, order)
         self.groups = groups
         self.supplementary, self.tells = supplementary, supplementary is not None
         self.counts = <int64_t *> calloc(2 * (groups + 1) * CELLS, sizeof(int64_t))

@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
-from bams3.duplicates.regex cimport Pattern
+from bams3.duplicates.regex cimport PosixPattern
 
 
 cdef struct Spot:
@@ -22,8 +22,8 @@ cdef struct Candidate:
     uint8_t optical
 
 
-cdef class Names:
-    cdef Pattern pattern
+cdef class SpotParser:
+    cdef PosixPattern pattern
     cdef int x, y, part
     cdef int find(self, const char *name, Spot *spot) noexcept nogil
     cdef int match(self, const char *name, Spot *spot) noexcept nogil

@@ -4,17 +4,17 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport qsort, strtol
 from libc.string cimport memcmp, memcpy, strcmp
 
-from bams3.duplicates.regex cimport Pattern, regexec, regmatch_t
+from bams3.duplicates.regex cimport PosixPattern, regexec, regmatch_t
 
 cdef enum:
     LONGEST = 254  # digits of a coordinate
 
 
-cdef class Names:
+cdef class SpotParser:
     """Finds spots in names: those of Illumina, or, with `pattern`, what its groups match, which are in an `order`."""
 
     def __cinit__(self, bytes pattern=b"", str order="txy"):
-        self.pattern = Pattern(pattern)
+        self.pattern = PosixPattern(pattern)
         self.x, self.y, self.part = (order.find(letter) + 1 for letter in "xyt")
         if self.x > self.y:  # samtools does not tell them apart, either
             self.x, self.y = self.y, self.x

@@ -8,6 +8,6 @@ cdef extern from "<regex.h>" nogil:
     int regexec(const regex_t *pattern, const char *text, size_t count, regmatch_t *matches, int flags)
 
 
-cdef class Pattern:
+cdef class PosixPattern:
     cdef regex_t compiled
     cdef bint given

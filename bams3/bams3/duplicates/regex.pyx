@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Extended regular expressions of POSIX, as samtools has them; Python's differ."""
 
 import re
@@ -55,7 +56,7 @@ cdef Py_ssize_t _after_bracket(bytes text, Py_ssize_t at):
     return at + 1
 
 
-cdef class Pattern:
+cdef class PosixPattern:
     """A compiled expression, or none if its text is empty. Raises UsageError if it is not valid."""
 
     def __cinit__(self, bytes text not None):

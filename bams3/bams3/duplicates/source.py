@@ -11,7 +11,7 @@ from bams3.duplicates.changes import changed
 from bams3.duplicates.keys import Keys
 from bams3.duplicates.marks import Marker, Marks
 from bams3.sources.inputs import IndexCounts, Mapper, Source
-from bams3.sources.runs import Run, call
+from bams3.sources.runs import SortedRun, call
 from bams3.sources.wrapped import WrappedSource
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Marking:
     ) -> Iterator[RecordBlock]:
         """Mark the other records of duplicates. They may come before these, so all records wait in a temporary file
         until all duplicates are known."""
-        waiting = Run(
+        waiting = SortedRun(
             self._folder, self._path, "its duplicates are marked", "choose another folder (--tmp-dir)"
         )
         try:

@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Finds what belongs to a duplicate besides: its supplementary and secondary alignments, and its unmapped mate.
 
 They are found by name, as `samtools markdup -S` does. They may come before the duplicate, so names are collected while

@@ -15,7 +15,7 @@ Position = tuple[int, int]
 """(index of the contig, 0-based position)."""
 
 
-class Records:
+class BcfReader:
     """A reader of BCF records. `is_done`: reading stopped early, at a record past the requested end."""
 
     def __init__(self, stream: BinaryIO) -> None:

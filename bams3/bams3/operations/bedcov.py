@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from bams3.bam import intervals
 from bams3.bam.flags import NOT_COUNTED, UNMAP
 from bams3.bam.regions import LAST, RegionTable, merge_regions
-from bams3.coverage.measure import Sums
+from bams3.coverage.measure import RunningSums
 from bams3.coverage.pileup import Pileup, PileupOptions, own_regions, selected, shared_contigs
 from bams3.errors import UsageError
 from bams3.inflate import of_disk, whole_lines
@@ -44,7 +44,7 @@ class BedcovOptions(NamedTuple):
     header: bool = False
 
 
-class Lines(NamedTuple):
+class BedLines(NamedTuple):
     """The lines of a BED file that are intervals, in their order, and the line that names its columns, b"" if none."""
 
     names: bytes
@@ -52,7 +52,7 @@ class Lines(NamedTuple):
     regions: RegionTable
 
 
-def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
+def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> BedLines:
     """Read a BED file as samtools bedcov does; intervals are not clipped to their contigs. Raises UsageError."""
     ids = {name.encode(errors="surrogateescape"): number for number, (name, _) in enumerate(contigs)}
     names, lines = b"", list[bytes]()
@@ -82,7 +82,7 @@ def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
                 regions.ends.append(min(interval[1], LAST))
     except OSError as error:
         raise UsageError(f"can't read the BED file {path}: {error.strerror or error}") from None
-    return Lines(names, lines, regions)
+    return BedLines(names, lines, regions)
 
 
 def _split(portions: Iterator[bytes]) -> Iterator[bytes]:
@@ -136,7 +136,7 @@ def _measured(
     pileup = Pileup(dataset, contigs, merge_regions(regions), pileup_options, workers)
     bases, covered = (array("q", bytes(8)) * len(regions) for _ in range(2))
     for contig, starts, ends, rows in regions.by_reference():
-        sums = Sums(intervals.sorted_column(starts + ends), least=options.min_depth or 1)
+        sums = RunningSums(intervals.sorted_column(starts + ends), least=options.min_depth or 1)
         for settled in pileup.settled(contigs[contig][0], 0, sums.borders[-1]):
             sums.add(settled.depth)
         for start, end, row in zip(starts, ends, rows, strict=True):

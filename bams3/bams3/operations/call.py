@@ -169,7 +169,7 @@ def _bounds(reader: DatasetReader, intervals: Sequence[Interval]) -> tuple[bcf.P
 def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in_order: bool) -> bool:
     """Write the records of a stream that begin within bounds; return True if reading stopped early, past the bounds."""
     with stream:
-        records = bcf.Records(stream)
+        records = bcf.BcfReader(stream)
         for part in bgzf(records.within(*bounds, in_order=in_order), LEVEL, 1):
             file.write(part)
     return records.is_done

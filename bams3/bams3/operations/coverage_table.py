@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bams3.bam.regions import LAST, Region
 from bams3.coverage.measure import bases_covered
 from bams3.coverage.pileup import Pileup, PileupOptions, settled
-from bams3.coverage.shared import Sums, parted, sums_within
+from bams3.coverage.shared import ContigSums, parted, sums_within
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers
 
@@ -51,7 +51,7 @@ def write_table(
     for number, (name, _) in enumerate(contigs):
         if region and region.reference_id != number:
             continue
-        sums = of_joint.get(number, Sums())
+        sums = of_joint.get(number, ContigSums())
         if number not in joint and (reads := pileup.runs(name)):
             sums = _sums(reads, begin, max(stops[number], begin))
         line = _line(name, begin, stops[number], sums)
@@ -62,7 +62,7 @@ def write_table(
     file.writelines(later)
 
 
-def _sums(reads: Iterable[Runs], start: int, stop: int) -> Sums:
+def _sums(reads: Iterable[Runs], start: int, stop: int) -> ContigSums:
     """Sums over the reads of a contig, in [start, stop)."""
     seen: list[tuple[int, int, int, int]] = []
     aligned = False
@@ -79,14 +79,14 @@ def _sums(reads: Iterable[Runs], start: int, stop: int) -> Sums:
         depth += one.depth.summary()[1]
         covered += bases_covered(one.depth, array("q", [0]), array("q", [len(one.depth)]), array("q", [1]))[0]
     counts, mapqs, qualities, bases = map(sum, zip(*seen, strict=True))
-    return Sums(counts, mapqs, qualities, bases, aligned, covered, depth)
+    return ContigSums(counts, mapqs, qualities, bases, aligned, covered, depth)
 
 
 def _stop(region: Region | None, length: int) -> int:
     return length if region is None or region.end == LAST else region.end
 
 
-def _line(name: str, begin: int, stop: int, sums: Sums) -> bytes:
+def _line(name: str, begin: int, stop: int, sums: ContigSums) -> bytes:
     length = stop - begin
     shares = f"{100.0 * sums.covered / length:g}\t{sums.depth / length:g}" if length else "-nan\t-nan"
     means = f"{_mean(sums.quality, sums.bases)}\t{_mean(sums.mapq, sums.reads)}"

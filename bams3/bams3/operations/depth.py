@@ -43,12 +43,12 @@ def write_depth(
     if header:
         names = "".join(f"\t{dataset.uri}" for dataset in datasets)
         file.write(f"#CHROM\tPOS{names}\n".encode(errors="surrogateescape"))
-    run = _Run(datasets, options, workers, region, bed, all_positions)
+    run = _DepthJobs(datasets, options, workers, region, bed, all_positions)
     for text in in_order(lambda job: lines(*job), run.jobs(), workers):
         file.write(text)
 
 
-class _Run:
+class _DepthJobs:
     def __init__(
         self,
         datasets: Sequence[DatasetReader],

@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
     output: BinaryIO | None
 
 
-class Input:
+class CommandInput:
     """The standard input of a command, which need not read it. `bytes`: number of bytes written."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", pipe: IO[bytes]) -> None:
@@ -88,14 +88,14 @@ class Input:
         return True
 
 
-Sender = Callable[[ChunkJob, Input], None]
+Sender = Callable[[ChunkJob, CommandInput], None]
 """Writes the records of a job's chunk."""
 
 
 def alignments(format: Format, *, with_header: bool = True) -> Sender:
     """Return a sender of records in a format of `write_alignments`."""
 
-    def records(job: ChunkJob, pipe: Input) -> Iterator[RecordBlock]:
+    def records(job: ChunkJob, pipe: CommandInput) -> Iterator[RecordBlock]:
         if pipe.is_read():  # many commands read no input: decode nothing for them
             for group in job.dataset.chunk(job.entry).row_groups:
                 group.load()
@@ -282,7 +282,7 @@ class ChunkCommand:
         """Write the records to the command; return the number of bytes."""
         if self._sender is None or child.stdin is None:
             return 0
-        pipe = Input(child, child.stdin)
+        pipe = CommandInput(child, child.stdin)
         with suppress(BrokenPipeError), child.stdin:
             self._sender(job, pipe)
         return pipe.bytes

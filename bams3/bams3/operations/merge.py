@@ -21,7 +21,7 @@ from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import Conversion, faults_named
 from bams3.operations.copying import copied
 from bams3.operations.earlier import Earlier
-from bams3.operations.merging import Input, MergedRecords
+from bams3.operations.merging import MergedRecords, MergeInput
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
@@ -165,10 +165,10 @@ def _reader(name: str) -> DatasetReader | None:
 
 def take(
     merging: MergedHeader, opened: Source | DatasetReader, name: str, read_group: bytes | None = None
-) -> Input:
+) -> MergeInput:
     """Take the header of an input. `read_group`: that its records get."""
     try:
-        return Input(opened, name, merging.add(opened.header, read_group))
+        return MergeInput(opened, name, merging.add(opened.header, read_group))
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None
 

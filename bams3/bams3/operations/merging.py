@@ -41,7 +41,7 @@ NOWHERE = (1 << 32, 0)  # after all windows
 _UNPLACED = (1 << 32) - 1
 
 
-class Input(NamedTuple):
+class MergeInput(NamedTuple):
     """An input, and what becomes of its ids."""
 
     opened: "Source | DatasetReader"
@@ -54,7 +54,7 @@ class Input(NamedTuple):
 class MergedRecords:
     """The records of all inputs, in the order of `samtools merge`, for a dataset of this plan."""
 
-    def __init__(self, inputs: Sequence[Input], plan: Plan, mapper: Mapper) -> None:
+    def __init__(self, inputs: Sequence[MergeInput], plan: Plan, mapper: Mapper) -> None:
         self._inputs = [_of(each, plan, mapper) for each in inputs]
 
     def blocks(self) -> Iterator[RecordBlock | StoredRowGroup]:
@@ -118,7 +118,7 @@ def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[Rec
     return merged_blocks([each.window(place) for each in there])
 
 
-def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
+def _of(each: MergeInput, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
     """The records of an input, by chunk if they can be set aside."""
     if isinstance(each.opened, DatasetReader):
         if _has_windows_of(each, each.opened, plan):
@@ -127,7 +127,7 @@ def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
     return _Records(each, plan, each.opened.blocks(mapper))
 
 
-def _has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
+def _has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool:
     """Whether the windows of a dataset are those of the plan."""
     manifest = dataset.manifest
     return (
@@ -147,7 +147,7 @@ def _has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
 class _Records:
     """Sorted records of an input, with their new ids."""
 
-    def __init__(self, each: Input, plan: Plan, blocks: Iterator[RecordBlock]) -> None:
+    def __init__(self, each: MergeInput, plan: Plan, blocks: Iterator[RecordBlock]) -> None:
         self._input, self._plan = each, plan
         self._references = [(name, length) for name, length in plan.references]
         self.translator = Translator(each.translation) if each.changes else None
@@ -204,7 +204,7 @@ class _Records:
 class _Chunks:
     """The chunks of a dataset that has the windows of the plan."""
 
-    def __init__(self, each: Input, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
+    def __init__(self, each: MergeInput, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
         self._input, self.dataset, self._plan, self._mapper = each, dataset, plan, mapper
         self.changes = each.changes
         self.is_same = is_same(dataset, plan)
@@ -362,7 +362,7 @@ def _block(group: RowGroup, references: int) -> RecordBlock:
     return block
 
 
-def _warn(each: Input, translator: Translator | None) -> None:
+def _warn(each: MergeInput, translator: Translator | None) -> None:
     lost: dict[Any, bytes] = translator.lost if translator else {}
     for (tag, value), read in lost.items():
         show(

@@ -9,13 +9,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from bams3.alleles.piles import Pile
-from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
+from bams3.alleles.pileup import PiledRegions, PileOptions, bed_intervals, piles
 from bams3.alleles.text import Lines
 from bams3.bam.regions import LAST, Region, RegionTable
 from bams3.parallel.workers import Workers, in_order
 
 if TYPE_CHECKING:
-    from bams3.alleles.reference import Recalibration, Reference
+    from bams3.alleles.reference import Fasta, Recalibration
     from bams3.dataset.reader import DatasetReader
 
 TEXT = 1 << 19
@@ -50,7 +50,7 @@ def write_pileup(
     *,
     regions: Sequence[Region] = (),
     bed: RegionTable | None = None,
-    reference: Reference | None = None,
+    reference: Fasta | None = None,
     recalibrate: Recalibration | None = None,
 ) -> None:
     """Write a line for each position where reads lie: those of each of `regions` in turn (if there are none, of all).
@@ -59,22 +59,22 @@ def write_pileup(
     where samtools fails, too; FormatError if the dataset is damaged.
     """
     for region in regions or (None,):
-        run = _Run(dataset, reads, text, workers, region, bed, reference, recalibrate)
+        run = _PileupJobs(dataset, reads, text, workers, region, bed, reference, recalibrate)
         for lines in in_order(lambda job: job[0].of(*job[1:]), run.jobs(), workers):
             file.write(lines)
 
 
-class _Run:
+class _PileupJobs:
     def __init__(
         self, dataset: DatasetReader, reads: PileOptions, text: TextOptions, workers: Workers,
-        region: Region | None, bed: RegionTable | None, reference: Reference | None,
+        region: Region | None, bed: RegionTable | None, reference: Fasta | None,
         recalibrate: Recalibration | None,
     ) -> None:  # fmt: skip
         self._contigs = dataset.references
         self._text, self._region, self._reference = text, region, reference
         self._bed = None if bed is None else bed_intervals(bed)
         lengths = reference.lengths(self._contigs) if reference else None
-        places = Places(region, None if text.all_positions else self._bed, lengths)
+        places = PiledRegions(region, None if text.all_positions else self._bed, lengths)
         self._piles = piles(dataset, places, reads, workers, recalibrate)
 
     def jobs(self) -> Iterator[tuple[Any, ...]]:

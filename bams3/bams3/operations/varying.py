@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bams3.alleles.differing import NO_READ, mark_a_position_of_each_read, mark_differences
-from bams3.alleles.reference import Reference
+from bams3.alleles.reference import Fasta
 from bams3.bam.regions import Region
 from bams3.dataset.prefetch import plan_hot
 from bams3.operations.bcftools import Options
@@ -55,7 +55,7 @@ def varying(
 
     Raises UsageError if the FASTA file cannot be read, FormatError if a dataset is damaged.
     """
-    reference = Reference(fasta)
+    reference = Fasta(fasta)
     for tile in _tiles(intervals):
         yield from _marked(readers, tile, reference)
 
@@ -76,7 +76,7 @@ def _tiles(intervals: Sequence[Interval]) -> Iterator[list[Interval]]:
 
 
 def _marked(
-    readers: Sequence[DatasetReader], tile: Sequence[Interval], reference: Reference
+    readers: Sequence[DatasetReader], tile: Sequence[Interval], reference: Fasta
 ) -> Iterator[Interval]:
     import numpy as np
 

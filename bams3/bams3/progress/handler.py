@@ -13,7 +13,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from bams3.errors import Bams3Error, DatasetError
 from bams3.output.files import refuse_place
-from bams3.progress.run import FILE, Run, line, read_state
+from bams3.progress.run import FILE, Progress, line, read_state
 from bams3.shown import shown
 from bams3.storage import open_storage
 from bams3.workflow.internals import ColorizingTextHandler, DefaultFilter, DefaultFormatter, Quietness
@@ -36,7 +36,7 @@ class LogHandler(LogHandlerBase):
         quiet = set(given.quiet or ())
         # Snakemake reports finished jobs unless it is told to be quiet about them.
         self._tells = not given.dryrun and Quietness.PROGRESS not in quiet
-        self._run = Run(time.time())
+        self._run = Progress(time.time())
         self._stream = sys.stdout if given.stdout else sys.stderr
         self._filter = DefaultFilter(
             given.quiet, given.debug_dag, given.verbose, given.dryrun, given.printshellcmds
@@ -114,13 +114,13 @@ def _refuse_foreign(results: str) -> None:
 
 
 class _Formatter(DefaultFormatter):
-    run: Run
+    run: Progress
 
     def format_progress(self, _: dict[str, Any]) -> str:
         return line(self.run.state(time.time()))
 
 
-def count(run: Run, record: logging.LogRecord) -> None:
+def count(run: Progress, record: logging.LogRecord) -> None:
     """Update the run from a Snakemake message about its jobs."""
     said: Any = record
     match getattr(record, "event", None):

@@ -25,7 +25,7 @@ class _Running(NamedTuple):
     since: float
 
 
-class Run:
+class Progress:
     """Records events of jobs (with Snakemake's ids) at times in seconds, and reports the progress of the run."""
 
     def __init__(self, started: float) -> None:

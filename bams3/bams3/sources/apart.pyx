@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Records for a temporary file, with sequences and qualities apart: that compresses better, and in less time."""
 
 from cpython cimport array

@@ -35,7 +35,7 @@ U16 = struct.Struct("<H")
 FOOTER = struct.Struct("<II")
 
 
-class _Run(NamedTuple):
+class _BlockRun(NamedTuple):
     """Consecutive blocks that have not been inflated yet."""
 
     offset: int
@@ -84,7 +84,7 @@ class BlockReader:
         """
         return mapper(lambda run: made(self._inflate(run)), self._runs())
 
-    def _runs(self) -> Iterator[_Run]:
+    def _runs(self) -> Iterator[_BlockRun]:
         """The remaining blocks; those of a run are passed before it is yielded. An error in a block is raised after the
         blocks before it have been yielded."""
         enough = FIRST_PORTION
@@ -100,7 +100,7 @@ class BlockReader:
             else:
                 yield self._next_block(offset)
 
-    def _usual_run(self, offset: int, enough: int) -> _Run | None:
+    def _usual_run(self, offset: int, enough: int) -> _BlockRun | None:
         """Pass whole blocks in memory that hold about `enough` bytes, all of which are wanted, if there are any."""
         if self._skip:
             return None
@@ -110,9 +110,9 @@ class BlockReader:
             return None
         self._last_was_empty = not blocks[-1]
         start, self._at = self._at, self._at + sum(blocks[::3])
-        return _Run(offset, self._raw[start : self._at], blocks, USUAL_HEADER, slice(None))
+        return _BlockRun(offset, self._raw[start : self._at], blocks, USUAL_HEADER, slice(None))
 
-    def _next_block(self, offset: int) -> _Run:
+    def _next_block(self, offset: int) -> _BlockRun:
         """Check the header and footer of the block at `_at`, and move past it."""
         raw, at = self._raw, self._at
         if raw[at : at + 4] != MAGIC:
@@ -134,9 +134,9 @@ class BlockReader:
         wanted, self._skip = slice(self._skip, end), 0
         self._at = at + size
         self._last_was_empty = not length
-        return _Run(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
+        return _BlockRun(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
-    def _inflate(self, run: _Run) -> bytes:
+    def _inflate(self, run: _BlockRun) -> bytes:
         """The inflated bytes of some blocks.
 
         ISA-L takes them as one gzip file, which is faster. The class that does so is not public: other versions may
@@ -152,7 +152,7 @@ class BlockReader:
             pass
         return self._inflate_each(run)[run.wanted]
 
-    def _inflate_each(self, run: _Run) -> bytes:
+    def _inflate_each(self, run: _BlockRun) -> bytes:
         """The same, block by block. Raises SourceError with the offset of the block that is damaged."""
         parts = []
         at, header = 0, run.header

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bams3.bam.consensus import WINDOW_SHIFT, Consensus, Pile
+from bams3.bam.consensus import WINDOW_SHIFT, Consensus, WindowVotes
 from bams3.bam.records import RecordBlock, split_windows
 from bams3.sources.inputs import Mapper
 
@@ -20,7 +20,7 @@ MOST = 32 << 20
 
 
 @dataclass
-class Records:
+class WindowRecords:
     """Records of a window, in order: all of them, or some that stay as they are."""
 
     reference_id: int
@@ -35,42 +35,44 @@ class Records:
 
 
 class _Counted(NamedTuple):
-    records: Records
-    pile: Pile
+    records: WindowRecords
+    pile: WindowVotes
 
 
-def simplified(blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[Records]:
+def simplified(blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[WindowRecords]:
     """Yield the records of sorted blocks, changed, window by window."""
     counted = mapper(_counted, windows_of(blocks))
     return mapper(_changed, _neighbours(counted))
 
 
-def windows_of(blocks: Iterable[RecordBlock]) -> Iterator[Records]:
+def windows_of(blocks: Iterable[RecordBlock]) -> Iterator[WindowRecords]:
     """Cut sorted blocks into windows. Records that stay as they are come as soon as that is known: those of windows
     with too many, and those without a reference."""
-    current: Records | None = None
+    current: WindowRecords | None = None
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, WINDOW_SHIFT):
             if current and (current.reference_id, current.window) != (reference_id, window):
                 yield current
                 current = None
-            current = current or Records(reference_id, window, reference_id >= 0)
+            current = current or WindowRecords(reference_id, window, reference_id >= 0)
             current.add(block[first:last])
             if not current.whole or current.size > MOST:
                 current.whole = False
                 yield current
-                current = Records(reference_id, window, whole=False)
+                current = WindowRecords(reference_id, window, whole=False)
     if current:
         yield current
 
 
-def _counted(records: Records) -> _Counted:
+def _counted(records: WindowRecords) -> _Counted:
     blocks = records.blocks if records.whole else []
-    return _Counted(records, Pile(records.reference_id, records.window, blocks, records.whole))
+    return _Counted(records, WindowVotes(records.reference_id, records.window, blocks, records.whole))
 
 
-def _neighbours(counted: Iterable[_Counted]) -> Iterator[tuple[Pile | None, _Counted, Pile | None]]:
-    before: Pile | None = None
+def _neighbours(
+    counted: Iterable[_Counted],
+) -> Iterator[tuple[WindowVotes | None, _Counted, WindowVotes | None]]:
+    before: WindowVotes | None = None
     last: _Counted | None = None
     for each in counted:
         if last:
@@ -81,7 +83,7 @@ def _neighbours(counted: Iterable[_Counted]) -> Iterator[tuple[Pile | None, _Cou
         yield before, last, None
 
 
-def _changed(item: tuple[Pile | None, _Counted, Pile | None]) -> Records:
+def _changed(item: tuple[WindowVotes | None, _Counted, WindowVotes | None]) -> WindowRecords:
     before, (records, pile), after = item
     if pile.whole:
         consensus = Consensus(before, pile, after)

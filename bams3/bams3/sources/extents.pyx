@@ -1,3 +1,4 @@
+# Compiled with -O1: no run spends its time here.
 """Where the bins of each reference are in an index, BAI or CSI."""
 
 from cpython cimport array

@@ -45,7 +45,7 @@ class Frame(NamedTuple):
     load: Load
 
 
-class Run:
+class SortedRun:
     """A temporary file of sorted records, which the system removes once it is closed or the process has ended.
 
     Errors name the file that its records are from, `name`, and say what `folder` lacks. `use`, `remedy`: what the file
@@ -112,7 +112,7 @@ def frames_of(buckets: list[Bucket], run: int, size: int, mapper: Mapper) -> Ite
             number += 1
 
 
-def merge(runs: Sequence[Run], mapper: Mapper, last: Iterable[Frame] = ()) -> Iterator[Load]:
+def merge(runs: Sequence[SortedRun], mapper: Mapper, last: Iterable[Frame] = ()) -> Iterator[Load]:
     """Merge runs, and after them the frames of a last one. Yields functions that give the next records, in order."""
     frames = [run.frames(number) for number, run in enumerate(runs)]
     waiting: dict[int, list[RecordBlock]] = {}

@@ -12,7 +12,7 @@ from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock
 from bams3.sources.buckets import Buckets, last_key_in_order
 from bams3.sources.inputs import LateDisorderError, Mapper, Source
-from bams3.sources.runs import FRAME, Load, Run, call, frames_of, merge
+from bams3.sources.runs import FRAME, Load, SortedRun, call, frames_of, merge
 from bams3.sources.wrapped import WrappedSource
 
 BLOCK = 1 << 20  # bytes of a block of sorted records, about
@@ -58,7 +58,7 @@ class SortedSource(WrappedSource):
         most = min(max(self._memory // FRAME, 1), MOST_BUCKETS)
         page = min(max(self._memory // most // 16, LEAST_PAGE), MOST_PAGE)
         buckets = Buckets([length for _, length in self.header.references], most, page)
-        runs: list[Run] = []
+        runs: list[SortedRun] = []
         try:
             for block in blocks:
                 buckets.add(block)
@@ -76,8 +76,8 @@ class SortedSource(WrappedSource):
             for run in runs:
                 run.close()
 
-    def _run(self, records: Iterator[Load], mapper: Mapper) -> Run:
-        run = Run(self._folder, self.path)
+    def _run(self, records: Iterator[Load], mapper: Mapper) -> SortedRun:
+        run = SortedRun(self._folder, self.path)
         run.write(records, mapper)
         return run
 

@@ -11,7 +11,7 @@ GAP = 1 << 17  # maximum bytes between two ranges that one request fetches
 MERGED = 8 << 20  # maximum bytes of a request for several ranges
 
 
-class Run(NamedTuple):
+class RangeRequest(NamedTuple):
     """A request for one or more ranges: `start` and `end` in bytes, and the indices of the ranges."""
 
     start: int
@@ -19,12 +19,12 @@ class Run(NamedTuple):
     members: list[int]
 
 
-def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[Run]:
+def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[RangeRequest]:
     """Merge ranges (start, length) that are at most `gap` bytes apart into requests of up to MERGED bytes.
 
     A longer range is still one request; empty ranges need none.
     """
-    runs: list[Run] = []
+    runs: list[RangeRequest] = []
     for member in sorted(range(len(ranges)), key=ranges.__getitem__):
         start, length = ranges[member]
         if length <= 0:
@@ -32,10 +32,10 @@ def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[Run]
         end = start + length
         last = runs[-1] if runs else None
         if last and start - last.end <= gap and max(end, last.end) - last.start <= MERGED:
-            runs[-1] = Run(last.start, max(end, last.end), last.members)
+            runs[-1] = RangeRequest(last.start, max(end, last.end), last.members)
             last.members.append(member)
         else:
-            runs.append(Run(start, end, [member]))
+            runs.append(RangeRequest(start, end, [member]))
     return runs
 
 
@@ -46,7 +46,7 @@ def fetch(
     runs = merge_ranges(ranges)
     found = [memoryview(b"")] * len(ranges)
 
-    def fetch_run(run: Run) -> memoryview:
+    def fetch_run(run: RangeRequest) -> memoryview:
         return fetch_range(run.start, run.end)
 
     fetched = map(fetch_run, runs) if len(runs) < 2 else pool().map(fetch_run, runs)

@@ -77,7 +77,7 @@ class Limiter:
 
 
 @dataclass
-class Totals:
+class RequestTotals:
     """Totals of this process: requests to object stores (including retries), and bytes of bodies."""
 
     requests: int = 0
@@ -85,12 +85,12 @@ class Totals:
     sent: int = 0
 
 
-_totals = Totals()
+_totals = RequestTotals()
 _lock = threading.Lock()
 _limiter: Limiter | None = None
 
 
-def totals() -> Totals:
+def totals() -> RequestTotals:
     """Return a copy of the totals so far."""
     with _lock:
         return replace(_totals)

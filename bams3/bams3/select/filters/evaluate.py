@@ -18,7 +18,7 @@ from bams3.select.filters.parser import (
     TEXTS,
     Binary,
     Call,
-    Field,
+    FieldName,
     Match,
     Node,
     Number,
@@ -80,7 +80,7 @@ class _Evaluator:
             return Value(np.float64(node.value))
         if isinstance(node, Text):
             return Value(np.float64(0), text=[node.value] * self.n, is_text=np.True_)
-        if isinstance(node, Field):
+        if isinstance(node, FieldName):
             return self.field(node.name)
         if isinstance(node, Unary):
             return _unary(node.operator, self.value(node.operand))

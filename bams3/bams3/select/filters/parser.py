@@ -69,7 +69,7 @@ class Text(NamedTuple):
     value: str
 
 
-class Field(NamedTuple):
+class FieldName(NamedTuple):
     """A column: a name of NUMBERS or TEXTS, or a tag in brackets, which may hold either."""
 
     name: str
@@ -105,7 +105,7 @@ class Call(NamedTuple):
     arguments: tuple["Node", ...]
 
 
-Node: TypeAlias = Number | Text | Field | Unary | Binary | Match | Call
+Node: TypeAlias = Number | Text | FieldName | Unary | Binary | Match | Call
 
 
 def parse(text: str) -> tuple[Node, frozenset[str]]:
@@ -211,9 +211,9 @@ class _Parser:
             return self.named(match[0], start)
         self.fail("expected a value")
 
-    def field(self, name: str) -> Field:
+    def field(self, name: str) -> FieldName:
         self.fields.add(name)
-        return Field(name)
+        return FieldName(name)
 
     def named(self, name: str, start: int) -> Node:
         field = SYNONYMS.get(name, name)
@@ -251,11 +251,11 @@ def _is_text(node: Node) -> bool:
     """Whether a node is text in every record; a tag need not be."""
     if isinstance(node, Call):
         return node.function == "default" and all(map(_is_text, node.arguments))
-    return isinstance(node, Text) or (isinstance(node, Field) and node.name in TEXTS)
+    return isinstance(node, Text) or (isinstance(node, FieldName) and node.name in TEXTS)
 
 
 def _is_number(node: Node) -> bool:
     """Whether a node is a number in every record; a tag need not be."""
     if isinstance(node, Call):
         return node.function != "default" or all(map(_is_number, node.arguments))
-    return not isinstance(node, Text | Field) or (isinstance(node, Field) and node.name in NUMBERS)
+    return not isinstance(node, Text | FieldName) or (isinstance(node, FieldName) and node.name in NUMBERS)

@@ -7,7 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from bams3.codec import ZoneMap
-from bams3.select.filters.parser import Binary, Field, Node, Number, Unary
+from bams3.select.filters.parser import Binary, FieldName, Node, Number, Unary
 
 
 class Bounds(NamedTuple):
@@ -58,7 +58,7 @@ def _bounds(node: Node, zone: ZoneMap) -> Bounds | None:
 def _operand(node: Node, zone: ZoneMap) -> Bounds | None:
     if isinstance(node, Number):
         return _constant(node.value)
-    if isinstance(node, Field):
+    if isinstance(node, FieldName):
         return _field(node.name, zone)
     if isinstance(node, Unary):
         return _unary(node.operator, _bounds(node.operand, zone))
