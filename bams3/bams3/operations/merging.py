@@ -7,7 +7,7 @@ dataset that stay among them are copied (`interleaved`).
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from math import inf
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset.layout import last_window
 from bams3.dataset.manifest import Counts
+from bams3.dataset.merged import Tally
 from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
@@ -98,11 +99,17 @@ class MergedRecords:
         """The chunks that were set aside of a dataset that grows."""
         return [entry for each in self._chunks if not each.changes for entry in each.kept()]
 
-    def add_copied(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of all that was copied."""
-        for each in self._chunks:
-            if each.copies:
-                each.add_rest(counts, sums)
+    def copied_records(self) -> Tally:
+        """All that was copied. Raises FormatError if a dataset has not the records that its manifest counts."""
+        return _together(each.rest() for each in self._chunks if each.copies)
+
+    def whole_datasets(self) -> Tally:
+        """All records of the datasets whose chunks can be copied."""
+        return _together(each.whole() for each in self._chunks)
+
+    def decoded_records(self) -> Tally:
+        """Those of them that were read."""
+        return _together(each.decoded_records() for each in self._chunks)
 
     @property
     def _chunks(self) -> Iterator["_Chunks"]:
@@ -121,13 +128,13 @@ def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[Rec
 def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
     """The records of an input, by chunk if they can be set aside."""
     if isinstance(each.opened, DatasetReader):
-        if _has_windows_of(each, each.opened, plan):
+        if has_windows_of(each, each.opened, plan):
             return _Chunks(each, each.opened, plan, mapper)
-        return _Records(each, plan, _decoded(each.opened, mapper))
+        return _Records(each, plan, decoded(each.opened, mapper))
     return _Records(each, plan, each.opened.blocks(mapper))
 
 
-def _has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
+def has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
     """Whether the windows of a dataset are those of the plan."""
     manifest = dataset.manifest
     return (
@@ -161,9 +168,7 @@ class _Records:
         reference_id, pos = map(int, self._ahead.place)
         if reference_id == _UNPLACED:
             return _UNPLACED, 0
-        size = self._plan.chunk_size
-        last = last_window(self._plan.lengths[reference_id], size)
-        return reference_id, min(max(pos, 0) // size * size, last)
+        return reference_id, self._plan.window_start(reference_id, pos)
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
         """Yield the records up to the end of the window at this place, which is that of the next one; None: all."""
@@ -209,9 +214,9 @@ class _Chunks:
         self.changes = each.changes
         self.is_same = is_same(dataset, plan)
         self._translator = Translator(each.translation)
-        self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
+        self._windows = [list(entries) for _, entries in groupby(dataset.whole, key=_place)]
         self._windows.reverse()
-        self._decoded = Counts.zero(), Sums.zero()
+        self._decoded = Tally.zero()
         self.aside: list[ChunkEntry] = []
         self.copies = False
         """Whether some row groups were not decoded."""
@@ -289,9 +294,8 @@ class _Chunks:
         return entries
 
     def _blocks(self, groups: Iterable[RowGroup]) -> Iterator[RecordBlock]:
-        for block, counts, sums in self._mapper(self._read, groups):
-            self._decoded[0].add(counts)
-            self._decoded[1].add(sums)
+        for block, tally in self._mapper(self._read, groups):
+            self._decoded.add(tally)
             yield block
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
@@ -305,10 +309,10 @@ class _Chunks:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
         return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
-    def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
+    def _read(self, group: RowGroup) -> tuple[RecordBlock, Tally]:
         block = _block(group, len(self.dataset.references))
-        counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
-        return self._translator.translated(block) if self.changes else block, counts, sums
+        tally = Tally(Counts.of_block(block, group.reference_id), Sums.of_block(block))
+        return self._translator.translated(block) if self.changes else block, tally
 
     def _stays(self, entry: ChunkEntry) -> bool:
         """Whether a chunk holds the row groups that its records would be encoded to."""
@@ -327,29 +331,43 @@ class _Chunks:
             if "tag.PG:Z" in group.entry.streams
         )
 
-    def add_rest(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of what was copied: those of the whole without what was decoded."""
-        rest = self.dataset.manifest.counts.without(self._decoded[0])
-        references = self._input.translation.references
-        rest.by_reference = {
-            key if key < 0 else references[key]: row for key, row in rest.by_reference.items()
-        }
-        numbers = chain(rest.passed, rest.failed, *rest.by_reference.values())
-        if min(numbers, default=0) < 0:
+    def whole(self) -> Tally:
+        """All records of the dataset, by the ids of the merged header."""
+        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
+        return self._of_plan(Tally(self.dataset.manifest.counts, self.dataset.manifest.sums))
+
+    def decoded_records(self) -> Tally:
+        """Those of them that were read."""
+        return self._of_plan(self._decoded)
+
+    def rest(self) -> Tally:
+        """Those of them that were copied. Raises FormatError if more were read."""
+        try:
+            return self.whole().without(self.decoded_records())
+        except ValueError:
             raise FormatError(
                 f"{self._input.name}: its chunks do not have the records that its manifest counts; "
                 "run bams3 verify, and convert again"
-            )
-        counts.add(rest)
-        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
-        sums.add(self.dataset.manifest.sums.without(self._decoded[1]))
+            ) from None
+
+    def _of_plan(self, tally: Tally) -> Tally:
+        counts, references = tally.counts, self._input.translation.references
+        rows = {key if key < 0 else references[key]: row for key, row in counts.by_reference.items()}
+        return tally._replace(counts=Counts(counts.passed, counts.failed, rows))
 
     def warn(self) -> None:
         """Print which tags were left out."""
         _warn(self._input, self._translator)
 
 
-def _decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
+def _together(tallies: Iterable[Tally]) -> Tally:
+    total = Tally.zero()
+    for tally in tallies:
+        total.add(tally)
+    return total
+
+
+def decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
     """All records of a dataset, or of chunks without one."""
     jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
     return mapper(partial(_block, references=len(dataset.references)), (group for (group,) in jobs))
