@@ -13,7 +13,7 @@ import pytest
 from bams3.dataset.merged import Merged, Tally
 from bams3.dataset.parts import Part, read_part
 from bams3.dataset.plan import read_plan
-from bams3.errors import DatasetError, SourceError
+from bams3.errors import Bams3Error, DatasetError, SourceError
 from bams3.operations.convert import convert
 from bams3.operations.merge import merge, merge_inputs
 from bams3.storage import open_storage
@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
 from merging import CONTIGS, Input, header, inputs, write_inputs
+from servers.faults import PASSING, Faults
 
 SIZE: dict[str, Any] = {"chunk_size": "256K", "level": 1, "workers": 1}
 RG = hostile.tag("RG", "Z", b"a")
@@ -238,3 +239,39 @@ def test_parts_that_do_not_add_up(tmp_path: Path, given_: list[Path]) -> None:
             merge(target)
     storage.put(path, part.to_bytes())
     merge(target)
+
+
+@pytest.mark.parametrize(("kind", "every"), [("503", 40), ("lost", 40), ("403", 30)])
+def test_batches_in_a_bucket(
+    tmp_path: Path, given_: list[Path], bucket: str, faults: Faults, kind: str, every: int
+) -> None:
+    """Whatever faults there are: one line at most, and then the command can be tried again."""
+    inputs_, options = [], SIZE | {"combine_read_groups": True, "combine_programs": True}
+    for path in given_[:2]:
+        for name, data in contents(path).items():
+            open_storage(f"{bucket}/{path.name}").put(name, data)
+        inputs_.append(f"{bucket}/{path.name}")
+    merge_inputs(given_[:3], tmp_path / "whole", **options)
+    for at in range(3, 80, every):
+        target = f"{bucket}/{at}.bams3"
+        merge_inputs([*inputs_, given_[2]], target, batch=(1, 2), **options)
+        faults.arm(kind, at=at)
+        for step in (
+            lambda again, to=target: merge_inputs(
+                [*inputs_, given_[2]], to, batch=(2, 2), overwrite=again, **options
+            ),
+            lambda _, to=target: merge(to),
+        ):
+            failed: Exception | None = None
+            try:
+                step(False)
+            except (Bams3Error, OSError) as error:
+                failed = error
+            if failed:
+                assert kind not in PASSING
+                assert "\n" not in str(failed)
+                step(True)
+        faults.disarm()
+        merge(target)  # removes what could not be removed after the commit
+        storage = open_storage(target)
+        assert {path: storage.get(path) for path in storage.list()} == contents(tmp_path / "whole")

@@ -22,9 +22,9 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.copying import written
 from bams3.operations.earlier import Earlier
-from bams3.operations.merge import MANY_INPUTS, completed, is_truncated, loss_of, open_input, take
+from bams3.operations.merge import MANY_INPUTS, loss_of, open_input, take
+from bams3.operations.merged_part import completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads

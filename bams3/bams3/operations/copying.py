@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from operator import attrgetter
 from typing import TYPE_CHECKING, BinaryIO
 
 from bams3.chunk.entry import ChunkEntry
@@ -13,11 +12,9 @@ from bams3.dataset.own import Own
 from bams3.errors import FormatError
 
 if TYPE_CHECKING:
-    from bams3.dataset.parts import Part
     from bams3.dataset.plan import Plan
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.convert import Conversion
-    from bams3.operations.merging import MergedRecords
 
 PORTION = 4 << 20
 """Bytes that are read at a time."""
@@ -35,17 +32,6 @@ def is_same(dataset: DatasetReader, plan: Plan) -> bool:
         and dataset.tiles is not None
         and all(entry.sha256 for entry in dataset.objects)
     )
-
-
-def written(job: Conversion, records: MergedRecords) -> Part:
-    """Write the chunks of merged records, and those that are copied. The part that is returned knows neither its
-    windows nor the numbers of what was copied."""
-    part = job.run(records.blocks())
-    part.chunks += job.write(records.copied())
-    for dataset, entries in records.same:
-        part.chunks += copied(dataset, entries, job)
-    part.chunks.sort(key=attrgetter("order"))
-    return part
 
 
 def copied(

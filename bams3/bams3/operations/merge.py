@@ -14,16 +14,15 @@ from bams3.dataset import layout, parts
 from bams3.dataset.commit import tidying
 from bams3.dataset.destination import check_joinable, survey
 from bams3.dataset.manifest import HASHED_PATHS, Manifest
-from bams3.dataset.merged import Tally
 from bams3.dataset.opening import is_chunk, is_other_file, open_reader
 from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.copying import written
 from bams3.operations.earlier import Earlier
 from bams3.operations.merged_batch import Shares, merged_part
+from bams3.operations.merged_part import completed, is_truncated, written
 from bams3.operations.merging import Input, MergedRecords
 from bams3.operations.places import same_place
 from bams3.operations.windows import part_name
@@ -137,19 +136,6 @@ def merge_inputs(
 
 def _hashes_paths(opened: Source | DatasetReader) -> bool:
     return isinstance(opened, DatasetReader) and opened.manifest.version == HASHED_PATHS
-
-
-def completed(part: parts.Part, plan: Plan, records: MergedRecords) -> parts.Part:
-    """The part, which has all chunks of a dataset, with its windows and the numbers of what was copied."""
-    assert part.sums is not None
-    Tally(part.counts, part.sums).add(records.copied_records())
-    part.windows = list(plan.grid.runs())
-    return part
-
-
-def is_truncated(opened: Source | DatasetReader) -> bool:
-    """Whether an input lacked its end-of-file marker."""
-    return opened.manifest.truncated if isinstance(opened, DatasetReader) else opened.truncated
 
 
 @contextmanager

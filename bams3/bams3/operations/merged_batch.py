@@ -16,7 +16,7 @@ from bams3.dataset.merged import Merged, Tally
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import SourceError
 from bams3.operations.batches import digest_of, identity_of, sizes_of_chunks
-from bams3.operations.copying import written
+from bams3.operations.merged_part import written
 from bams3.operations.merging import Input, MergedRecords, decoded, has_windows_of
 from bams3.operations.windows import blocks_of, sizes_of
 from bams3.sources.wrapped import WrappedSource

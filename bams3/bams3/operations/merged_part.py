@@ -1,0 +1,41 @@
+"""What merged records become: chunks, and the part that lists them."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from bams3.dataset.merged import Tally
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.copying import copied
+
+if TYPE_CHECKING:
+    from bams3.dataset.parts import Part
+    from bams3.dataset.plan import Plan
+    from bams3.operations.convert import Conversion
+    from bams3.operations.merging import MergedRecords
+    from bams3.sources.inputs import Source
+
+
+def written(job: Conversion, records: MergedRecords) -> Part:
+    """Write the chunks of merged records, and those that are copied. The part that is returned knows neither its
+    windows nor the numbers of what was copied."""
+    part = job.run(records.blocks())
+    part.chunks += job.write(records.copied())
+    for dataset, entries in records.same:
+        part.chunks += copied(dataset, entries, job)
+    part.chunks.sort(key=attrgetter("order"))
+    return part
+
+
+def completed(part: Part, plan: Plan, records: MergedRecords) -> Part:
+    """The part, which has all chunks of a dataset, with its windows and the numbers of what was copied."""
+    assert part.sums is not None
+    Tally(part.counts, part.sums).add(records.copied_records())
+    part.windows = list(plan.grid.runs())
+    return part
+
+
+def is_truncated(opened: Source | DatasetReader) -> bool:
+    """Whether an input lacked its end-of-file marker."""
+    return opened.manifest.truncated if isinstance(opened, DatasetReader) else opened.truncated
