@@ -193,7 +193,7 @@ def test_records_that_an_index_does_not_have(tmp_path: Path, given_: list[Path])
 
 
 FORGED: list[dict[str, Any]] = [
-    {"merging": "0" * 64}, {"merging": ""}, {"merging": 5}, {"decoded": "counts"}, {"datasets": "sums"},
+    {"merging": "0" * 64}, {"merging": ""}, {"merging": 5}, {"changed": "counts"}, {"datasets": "sums"},
 ]  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-"""What a batch of `bams3 merge` says in its part: the records that it has read, beside those that it has encoded.
+"""The numbers of merged records, and what a batch of `bams3 merge` says of them in its part.
 
-Copied chunks are not counted. So what they have is what all datasets among the inputs have, according to their
-manifests, without what all batches have read of them.
+Records of datasets are counted only if something in them changes: manifests say what all of them are.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
+from bams3.bam.records import find_start
+from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError
@@ -26,6 +27,25 @@ class Tally(NamedTuple):
         """Of no records."""
         return cls(Counts.zero(), Sums.zero())
 
+    @classmethod
+    def of_block(cls, block: Any) -> Tally:
+        """Of the records of a sorted RecordBlock, of any contigs."""
+        total = cls.zero()
+        unplaced = find_start(block, UNPLACED, -1 << 31)
+        for part, reference_id in ((block[:unplaced], None), (block[unplaced:], UNPLACED)):
+            if len(part):
+                total.counts.add(Counts.of_block(part, reference_id))
+        total.sums.add(Sums.of_block(block))
+        return total
+
+    @classmethod
+    def together(cls, tallies: Iterable[Tally]) -> Tally:
+        """Of all of these records."""
+        total = cls.zero()
+        for tally in tallies:
+            total.add(tally)
+        return total
+
     def add(self, other: Tally) -> None:
         """Add other records."""
         self.counts.add(other.counts)
@@ -33,10 +53,11 @@ class Tally(NamedTuple):
 
     def without(self, other: Tally) -> Tally:
         """Of these records without those of `other`. Raises ValueError unless those can be some of them."""
-        counts = self.counts.without(other.counts)
-        if min(chain(counts.passed, counts.failed, *counts.by_reference.values())) < 0:
+        counts, sums = self.counts.without(other.counts), self.sums.without(other.sums)
+        summed = (row[0] for rows in sums.groups.values() for row in rows)
+        if min(chain(counts.passed, counts.failed, *counts.by_reference.values(), summed)) < 0:
             raise ValueError("more records than there are")
-        return Tally(counts, self.sums.without(other.sums))
+        return Tally(counts, sums)
 
     def check(self, references: int) -> None:
         """Raise ValueError unless it is valid for records with a header of so many references."""
@@ -56,11 +77,11 @@ class Tally(NamedTuple):
 
 class Merged(NamedTuple):
     """`datasets`: in the first batch, the records of all datasets of which chunks may be copied; in others none.
-    `decoded`: those of them that the batch has read. `merging`: that of the plan, which another one may have replaced
-    since."""
+    `changed`: those of them, as they were, that the batch has changed. `merging`: that of the plan, which another one
+    may have replaced since."""
 
     datasets: Tally
-    decoded: Tally
+    changed: Tally
     merging: str
 
     def check(self, merging: str, references: int) -> None:
@@ -68,14 +89,14 @@ class Merged(NamedTuple):
         if self.merging != merging:
             raise ValueError("its inputs or options are not those of the plan")
         self.datasets.check(references)
-        self.decoded.check(references)
+        self.changed.check(references)
 
 
 def merged_to_json(merged: Merged | None) -> dict[str, Any]:
     """As a key of a part; none if it is not of `bams3 merge`."""
     if merged is None:
         return {}
-    document = {"datasets": merged.datasets.to_json(), "decoded": merged.decoded.to_json()}
+    document = {"datasets": merged.datasets.to_json(), "changed": merged.changed.to_json()}
     return {"merge": document | {"merging": merged.merging}}
 
 
@@ -84,20 +105,18 @@ def merged_of(document: dict[str, Any]) -> Merged | None:
     if "merge" not in document:
         return None
     of_batch = document["merge"]
-    datasets, decoded = (of_batch.pop(name) for name in ("datasets", "decoded"))
-    return Merged(Tally.from_json(datasets), Tally.from_json(decoded), **of_batch)
+    datasets, changed = (of_batch.pop(name) for name in ("datasets", "changed"))
+    return Merged(Tally.from_json(datasets), Tally.from_json(changed), **of_batch)
 
 
-def copied_by(place: str, batches: Iterable[Merged]) -> Tally:
-    """The records that all batches have copied. Raises DatasetError if there is no such number of them."""
-    datasets, decoded = Tally.zero(), Tally.zero()
-    for batch in batches:
-        datasets.add(batch.datasets)
-        decoded.add(batch.decoded)
+def kept_by(place: str, batches: Iterable[Merged]) -> Tally:
+    """The records of datasets that no batch has changed. Raises DatasetError if there is no such number of them."""
+    said = list(batches)
+    changed = Tally.together(batch.changed for batch in said)
     try:
-        return datasets.without(decoded)
+        return Tally.together(batch.datasets for batch in said).without(changed)
     except ValueError:
         raise DatasetError(
-            f"{place}: the batches have read more records of some dataset than its manifest counts; "
+            f"{place}: the batches have changed more records of some dataset than its manifest counts; "
             "run bams3 verify on the inputs, and merge again with --overwrite"
         ) from None

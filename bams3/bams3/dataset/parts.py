@@ -31,7 +31,7 @@ from bams3.dataset.manifest import (
     sums_to_json,
 )  # fmt: skip
 from bams3.dataset.marked import Marked, check_borders, marked_of, marked_to_json
-from bams3.dataset.merged import Merged, copied_by, merged_of, merged_to_json
+from bams3.dataset.merged import Merged, kept_by, merged_of, merged_to_json
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.plan import Plan, former_plans, is_plan, read_object
 from bams3.dataset.sums import Sums
@@ -46,7 +46,7 @@ class Part:
     """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
     records according to the source's index (in a merge, of all inputs), if it says. `truncated`: the source lacked its
     end-of-file marker. `sums`: None if an earlier version wrote the part. `marked`: of a part whose duplicates are
-    marked; `merged`: of a part of a merge, whose counts and sums lack the records that were copied."""
+    marked; `merged`: of a part of a merge, whose counts and sums are those of files and of changed records."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -221,7 +221,7 @@ def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[byte
 
 def _numbers(place: str, parts: Sequence[Part]) -> tuple[Counts, Sums | None]:
     """The counts and the sums of all records; sums are None if a part lacks its own."""
-    total = copied_by(place, (part.merged for part in parts if part.merged))
+    total = kept_by(place, (part.merged for part in parts if part.merged))
     for part in parts:
         total.counts.add(part.counts)
         total.sums.add(part.sums or Sums.zero())

@@ -19,10 +19,10 @@ from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
-from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
 from bams3.operations.merged_batch import Shares, merged_part
-from bams3.operations.merged_part import completed, is_truncated, written
+from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import Input, MergedRecords
 from bams3.operations.places import same_place
 from bams3.operations.windows import part_name
@@ -108,10 +108,10 @@ def merge_inputs(
         header = merging.header
         hash_paths = hash_paths or any(map(_hashes_paths, opened))
         plan = Plan.of(header, size, level, loss_of(opened), hash_paths=hash_paths)
-        shares = None
         if batch:
             options = combine_read_groups, combine_programs, read_group_of_file, seed
             shares = Shares(taken, plan, options)
+            windows = shares.windows(*batch)
             plan = replace(plan, merging=shares.merging)
         part_of = part_name(plan, batch, None)
         storage, there, plan = stack.enter_context(
@@ -122,11 +122,11 @@ def merge_inputs(
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and part_of is not None)
         earlier = Earlier(storage, plan, there.objects) if reused else None
-        job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
+        job = Merging(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
         stack.enter_context(faults_named("", storage, removes=part_of is None and not resume))
         mapper = pool.map if len(taken) <= MANY_INPUTS else map
-        if batch and shares:
-            part = merged_part(job, shares, *batch, mapper)
+        if batch:
+            part = merged_part(job, shares, windows, mapper, is_first=batch[0] == 1)
         else:
             records = MergedRecords(taken, plan, mapper)
             part = completed(written(job, records), plan, records)

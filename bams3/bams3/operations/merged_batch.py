@@ -98,14 +98,13 @@ class Shares:
         return part if has_windows_of(each, part, self._plan) else _Cut(part, begin, end)
 
 
-def merged_part(job: Conversion, shares: Shares, number: int, of: int, mapper: Mapper) -> Part:
-    """Write the chunks of a batch; return its part."""
-    windows = shares.windows(number, of)
+def merged_part(job: Conversion, shares: Shares, windows: Grid, mapper: Mapper, *, is_first: bool) -> Part:
+    """Write the chunks of a batch, which has these windows; return its part."""
     records = MergedRecords(shares.inputs(windows), job.plan, mapper)
     part = written(job, records)
     part.windows, part.source_counts = list(windows.runs()), shares.counts()
-    datasets = records.whole_datasets() if number == 1 else Tally.zero()
-    part.merged = Merged(datasets, records.decoded_records(), job.plan.merging)
+    datasets = records.datasets() if is_first else Tally.zero()
+    part.merged = Merged(datasets, records.changed(), job.plan.merging)
     return part
 
 

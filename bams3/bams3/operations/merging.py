@@ -26,7 +26,6 @@ from bams3.dataset.merged import Tally
 from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
-from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError
 from bams3.operations.copying import is_same
 from bams3.operations.interleaved import Ahead, interleaved, merged_blocks
@@ -95,21 +94,25 @@ class MergedRecords:
         return ((each.dataset, each.aside) for each in self._chunks if each.changes and each.is_same)
 
     @property
-    def kept(self) -> list[ChunkEntry]:
+    def staying(self) -> list[ChunkEntry]:
         """The chunks that were set aside of a dataset that grows."""
-        return [entry for each in self._chunks if not each.changes for entry in each.kept()]
+        return [entry for each in self._chunks if not each.changes for entry in each.staying()]
 
-    def copied_records(self) -> Tally:
-        """All that was copied. Raises FormatError if a dataset has not the records that its manifest counts."""
-        return _together(each.rest() for each in self._chunks if each.copies)
+    def new(self) -> Tally:
+        """The records that were read of files, and those of datasets that have changed, as they are now."""
+        return Tally.together(each.new for each in self._inputs)
 
-    def whole_datasets(self) -> Tally:
+    def kept(self) -> Tally:
+        """Those of datasets that have not changed. Raises FormatError if a manifest counts too few."""
+        return Tally.together(each.kept() for each in self._chunks)
+
+    def datasets(self) -> Tally:
         """All records of the datasets whose chunks can be copied."""
-        return _together(each.whole() for each in self._chunks)
+        return Tally.together(each.whole() for each in self._chunks)
 
-    def decoded_records(self) -> Tally:
-        """Those of them that were read."""
-        return _together(each.decoded_records() for each in self._chunks)
+    def changed(self) -> Tally:
+        """Those of them that have changed, as they were."""
+        return Tally.together(each.changed() for each in self._chunks)
 
     @property
     def _chunks(self) -> Iterator["_Chunks"]:
@@ -130,8 +133,8 @@ def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
     if isinstance(each.opened, DatasetReader):
         if has_windows_of(each, each.opened, plan):
             return _Chunks(each, each.opened, plan, mapper)
-        return _Records(each, plan, decoded(each.opened, mapper))
-    return _Records(each, plan, each.opened.blocks(mapper))
+        return _Records(each, plan, decoded(each.opened, mapper), mapper)
+    return _Records(each, plan, each.opened.blocks(mapper), mapper)
 
 
 def has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
@@ -154,8 +157,9 @@ def has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
 class _Records:
     """Sorted records of an input, with their new ids."""
 
-    def __init__(self, each: Input, plan: Plan, blocks: Iterator[RecordBlock]) -> None:
-        self._input, self._plan = each, plan
+    def __init__(self, each: Input, plan: Plan, blocks: Iterator[RecordBlock], mapper: Mapper) -> None:
+        self._input, self._plan, self._mapper = each, plan, mapper
+        self.new = Tally.zero()
         self._references = [(name, length) for name, length in plan.references]
         self.translator = Translator(each.translation) if each.changes else None
         self._ahead = Ahead(self._checked(blocks))
@@ -187,8 +191,8 @@ class _Records:
     def _checked(self, blocks: Iterator[RecordBlock]) -> Iterator[RecordBlock]:
         """Yield the blocks with their new ids. Raises SourceError if these put them out of order."""
         last, seen = (0, -1), 0
-        for block in blocks:
-            changed = self.translator.translated(block) if self.translator else block
+        for changed, tally in self._mapper(self._translated, blocks):
+            self.new.add(tally)
             if not self._input.translation.keeps_order:
                 try:
                     last = check_order(changed, *last, seen, self._references)
@@ -200,6 +204,10 @@ class _Records:
             seen += len(changed)
             if len(changed):
                 yield changed
+
+    def _translated(self, block: RecordBlock) -> tuple[RecordBlock, Tally]:
+        changed = self.translator.translated(block) if self.translator else block
+        return changed, Tally.of_block(changed)
 
     def warn(self) -> None:
         """Print which tags were left out."""
@@ -216,10 +224,9 @@ class _Chunks:
         self._translator = Translator(each.translation)
         self._windows = [list(entries) for _, entries in groupby(dataset.whole, key=_place)]
         self._windows.reverse()
-        self._decoded = Tally.zero()
+        self.new, self._old = Tally.zero(), Tally.zero()
+        """Of the records that change: as they become, and as they were."""
         self.aside: list[ChunkEntry] = []
-        self.copies = False
-        """Whether some row groups were not decoded."""
         self._opened: dict[str, ChunkReader] = {}
         self.place = self._place()
 
@@ -237,7 +244,6 @@ class _Chunks:
         if self.changes and not all(map(self._stays, self._windows[-1])):
             return False
         self.aside += self._pop()
-        self.copies = True
         return True
 
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
@@ -248,7 +254,7 @@ class _Chunks:
         ):
             yield keys[group.chunk.path], copied
 
-    def kept(self) -> Iterator[ChunkEntry]:
+    def staying(self) -> Iterator[ChunkEntry]:
         """Yield the chunks that were set aside, with their tiles if the dataset has them."""
         tiles = self.dataset.tiles
         return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
@@ -271,7 +277,7 @@ class _Chunks:
 
     def stored(self) -> Iterator[StoredRowGroup]:
         """Yield the row groups of the next window."""
-        self.copies, entries = True, self._pop()
+        entries = self._pop()
         for group in self._groups(entries):
             copied, decoded = partial(self._copied, group), partial(self._block, group)
             yield StoredRowGroup(*entries[0].window, group.zone, copied, decoded, group)
@@ -294,8 +300,9 @@ class _Chunks:
         return entries
 
     def _blocks(self, groups: Iterable[RowGroup]) -> Iterator[RecordBlock]:
-        for block, tally in self._mapper(self._read, groups):
-            self._decoded.add(tally)
+        for block, old, new in self._mapper(self._read, groups):
+            self._old.add(old)
+            self.new.add(new)
             yield block
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
@@ -309,10 +316,12 @@ class _Chunks:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
         return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
-    def _read(self, group: RowGroup) -> tuple[RecordBlock, Tally]:
+    def _read(self, group: RowGroup) -> tuple[RecordBlock, Tally, Tally]:
+        """The records of a row group; if they change, also their numbers before and after it."""
         block = _block(group, len(self.dataset.references))
-        tally = Tally(Counts.of_block(block, group.reference_id), Sums.of_block(block))
-        return self._translator.translated(block) if self.changes else block, tally
+        changed = self._translator.translated(block) if self.changes else block
+        numbers = (Tally.zero(), Tally.zero()) if changed is block else map(Tally.of_block, (block, changed))
+        return changed, *numbers
 
     def _stays(self, entry: ChunkEntry) -> bool:
         """Whether a chunk holds the row groups that its records would be encoded to."""
@@ -336,14 +345,14 @@ class _Chunks:
         assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
         return self._of_plan(Tally(self.dataset.manifest.counts, self.dataset.manifest.sums))
 
-    def decoded_records(self) -> Tally:
-        """Those of them that were read."""
-        return self._of_plan(self._decoded)
+    def changed(self) -> Tally:
+        """Those of them that have changed, as they were."""
+        return self._of_plan(self._old)
 
-    def rest(self) -> Tally:
-        """Those of them that were copied. Raises FormatError if more were read."""
+    def kept(self) -> Tally:
+        """Those of them that have not. Raises FormatError if the manifest counts too few."""
         try:
-            return self.whole().without(self.decoded_records())
+            return self.whole().without(self.changed())
         except ValueError:
             raise FormatError(
                 f"{self._input.name}: its chunks do not have the records that its manifest counts; "
@@ -358,13 +367,6 @@ class _Chunks:
     def warn(self) -> None:
         """Print which tags were left out."""
         _warn(self._input, self._translator)
-
-
-def _together(tallies: Iterable[Tally]) -> Tally:
-    total = Tally.zero()
-    for tally in tallies:
-        total.add(tally)
-    return total
 
 
 def decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
