@@ -82,6 +82,11 @@ CASES = {
             "merge-inputs", "merge -c -p --chunk-size 256K -@ 1 lane.bams3 few.bam new.bams3", "lane.bams3 few.bam",
             "new.bams3", _BEGUN,
         ),
+        case(
+            "merge-batch", "merge -c -p --chunk-size 256K -@ 1 --batch 2/2 lane.bams3 few.bam shared.bams3",
+            "lane.bams3 few.bam few.bam.bai shared.bams3", "shared.bams3", "--resume",
+        ),
+        case("merge-batches", "merge merged.bams3", "merged.bams3", "merged.bams3"),
         case("rewrite", "rewrite -@ 1 d.bams3 new.bams3", "d.bams3", "new.bams3", "--overwrite"),
         case(
             "rewrite-lossy", "rewrite -@ 1 --overwrite --qualities crumble-like d.bams3 old.bams3",
@@ -153,6 +158,10 @@ def make_inputs(folder: Path) -> None:
     pysam.samtools.view(
         "-b", "--no-PG", "-o", str(folder / "few.bam"), str(folder / "few.sam"), catch_stdout=False
     )
+    pysam.index(str(folder / "few.bam"))  # type: ignore[attr-defined]
+    for batch, dataset in (("1/2", "shared"), ("1/2", "merged"), ("2/2", "merged")):
+        words = ("-c", "-p", *FEW, "--batch", batch, folder / "lane.bams3", folder / "few.bam")
+        assert run("merge", *words, folder / f"{dataset}.bams3") == 0
     write_by_name(folder / "names.sam")
     assert run("convert", *FEW, "--sort", "--fixmate", folder / "names.sam", folder / "mended.bams3") == 0
     for batch, dataset in (("1/2", "marks"), ("1/2", "marked"), ("2/2", "marked")):

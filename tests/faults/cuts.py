@@ -15,13 +15,14 @@ from faults.runs import Files, Runner
 
 _PART = "_parts/000002-of-000002.json"
 MARKS = {
-    "batch": f"half.bams3/{_PART}", "markdup-batch": f"marks.bams3/{_PART}", "receipt": "receipt.json",
+    "batch": f"half.bams3/{_PART}", "markdup-batch": f"marks.bams3/{_PART}", "merge-batch": f"shared.bams3/{_PART}",
+    "receipt": "receipt.json",
 } | {
     name: f"{CASES[name].makes[0]}/{MANIFEST}"
     for name in (
         "convert", "convert-threads", "convert-verify", "sort", "resume", "merge", "overwrite", "batch-overwrite",
         "markdup-merge", "repair", "append", "merge-inputs", "rewrite", "rewrite-lossy", "markdup", "hashed",
-        "append-hashed",
+        "append-hashed", "merge-batches",
     )
 }  # fmt: skip
 """By case, the file that says that the result is whole."""

@@ -304,6 +304,6 @@ def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     text = (root / "docs" / "growing.md").read_text()
     own = text.partition("## Append in an object store")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```$)?", own, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block, printed in blocks:
         assert run_block(block, tmp_path, commands) == printed

@@ -3,17 +3,26 @@
 from argparse import ArgumentParser
 
 from bams3.cli.bar import progress_bar
-from bams3.cli.options import add_existing, add_hash_paths, add_help, add_level, add_workers, level_of
+from bams3.cli.options import (
+    add_existing,
+    add_hash_paths,
+    add_help,
+    add_level,
+    add_workers,
+    fraction,
+    level_of,
+)
 from bams3.cli.parser import parser
 
 _MERGE_EXAMPLE = """\
   bams3 merge -cp chr*.bams3 sample.bams3
-  bams3 merge NA12878.bams3   # after bams3 convert --batch or --window, or markdup --batch"""
+  bams3 merge -cp --batch 3/8 lane*.bams3 sample.bams3   # one of eight jobs; then: bams3 merge sample.bams3
+  bams3 merge NA12878.bams3   # after bams3 convert --batch or --window, markdup --batch or merge --batch"""
 
 
 _OF_INPUTS = (
     "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
-    "profile", "overwrite", "resume", "reference", "hash_paths",
+    "profile", "overwrite", "resume", "reference", "hash_paths", "batch",
 )  # fmt: skip
 """Options that merge has for inputs only."""
 
@@ -45,6 +54,10 @@ def _merge(argv: list[str]) -> int:
         metavar="SIZE",
         help="window size in bp; default 1M",
     )
+    options.add_argument(
+        "--batch", type=fraction, metavar="i/n|array/n",
+        help="merge batch i of n, or the array job's batch; finish with bams3 merge OUT",
+    )  # fmt: skip
     add_workers(options)
     add_level(options)
     add_hash_paths(options)
@@ -79,7 +92,8 @@ def _merge(argv: list[str]) -> int:
             args.paths[:-1], args.paths[-1], chunk_size=args.chunk_size, workers=args.workers, level=level_of(args),
             overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs,
-            read_group_of_file=args.read_group_of_file, seed=args.seed, hash_paths=args.hash_paths, progress=bar,
+            read_group_of_file=args.read_group_of_file, seed=args.seed, hash_paths=args.hash_paths,
+            batch=args.batch, progress=bar,
         )  # fmt: skip
     return 0
 

@@ -136,12 +136,12 @@ def check_hashes(chunks: Sequence[ChunkEntry], version: int) -> None:
 
 
 def check_chunks(
-    chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int,
+    chunks: Sequence[ChunkEntry], counts: Counts | None, references: Sequence[Sequence[Any]], chunk_size: int,
     joined: Grid | None, version: int = VERSION,
 ) -> None:  # fmt: skip
     """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
-    each reference as the counts say. `joined`, `version`: as for `check_chunk`."""
-    records = dict.fromkeys(counts.by_reference, 0)
+    each reference as the counts say, if there are any. `joined`, `version`: as for `check_chunk`."""
+    records = dict.fromkeys(counts.by_reference if counts else (), 0)
     before = (0, -1)
     for chunk in chunks:
         check_chunk(chunk, references, chunk_size, joined, version)
@@ -156,6 +156,8 @@ def check_chunks(
             records[contig] = records.get(contig, 0) + number
     if len({chunk.path for chunk in chunks}) < len(chunks):
         raise ValueError("two chunks with the same path")
+    if counts is None:
+        return
     counted = {
         reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
     }

@@ -7,6 +7,7 @@ depends on when, where or in how many jobs it was created.
 import builtins
 import json
 import zlib
+from functools import cache
 from itertools import chain
 from operator import lt
 from typing import Any, NamedTuple
@@ -370,13 +371,18 @@ def header_id(header: Any) -> str:
 
 def sha256_of(data: bytes) -> str:
     """The SHA-256 of a document, in hex digits."""
-    try:  # the built-in module: hashlib loads OpenSSL, which takes 4 ms
+    digest: str = _sha256()(data).hexdigest()
+    return digest
+
+
+@cache
+def _sha256() -> Any:
+    """The built-in module's: hashlib loads OpenSSL, which takes 4 ms."""
+    try:
         from _sha2 import sha256
     except ImportError:
         try:
             from _sha256 import sha256  # before Python 3.12
         except ImportError:
             from hashlib import sha256
-
-    digest: str = sha256(data).hexdigest()
-    return digest
+    return sha256

@@ -6,6 +6,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -30,6 +31,7 @@ from bams3.dataset.manifest import (
     sums_to_json,
 )  # fmt: skip
 from bams3.dataset.marked import Marked, check_borders, marked_of, marked_to_json
+from bams3.dataset.merged import Merged, kept_by, merged_of, merged_to_json
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.plan import Plan, former_plans, is_plan, read_object
 from bams3.dataset.sums import Sums
@@ -42,8 +44,9 @@ from bams3.untrusted import parse_json
 @dataclass
 class Part:
     """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
-    records according to the source's index, if it says. `truncated`: the source lacked its end-of-file marker. `sums`:
-    None if an earlier version wrote the part. `marked`: of a part whose duplicates are marked."""
+    records according to the source's index (in a merge, of all inputs), if it says. `truncated`: the source lacked its
+    end-of-file marker. `sums`: None if an earlier version wrote the part. `marked`: of a part whose duplicates are
+    marked; `merged`: of a part of a merge, whose counts and sums are those of files and of changed records."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -52,6 +55,7 @@ class Part:
     truncated: bool = False
     sums: Sums | None = field(default_factory=Sums.zero)
     marked: Marked | None = None
+    merged: Merged | None = None
 
     def to_bytes(self) -> bytes:
         """Encode as a part file: JSON."""
@@ -62,7 +66,8 @@ class Part:
             "chunks": [chunk.to_part_json() for chunk in self.chunks],
         }
         truncated = {"truncated": True} if self.truncated else {}
-        return sealed(document | truncated | sums_to_json(self.sums) | marked_to_json(self.marked))
+        of_command = marked_to_json(self.marked) | merged_to_json(self.merged)
+        return sealed(document | truncated | sums_to_json(self.sums) | of_command)
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
@@ -78,6 +83,7 @@ class Part:
                 is_set(document, "truncated"),
                 sums_of(document),
                 marked_of(document),
+                merged_of(document),
             )
             part._check(plan)
             return part
@@ -92,13 +98,16 @@ class Part:
         self.counts.check(references)
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
-        if (self.marked is None) != (plan.marking == ""):
+        if (self.marked is None, self.merged is None) != (plan.marking == "", plan.merging == ""):
             raise ValueError("of another command than the plan")
         if self.marked is not None:
             self.marked.check(plan.marking)
+        if self.merged is not None:
+            self.merged.check(plan.merging, references)
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
             raise ValueError("invalid windows")
-        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined, plan.version)
+        counts = self.counts if self.merged is None else None
+        check_chunks(self.chunks, counts, plan.references, plan.chunk_size, plan.joined, plan.version)
         check_hashes(self.chunks, plan.version)
         check_tiles(self.chunks)
         runs = sorted(self.windows)
@@ -187,35 +196,36 @@ def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[byte
             raise DatasetError(
                 f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again"
             )
-    counts = Counts.zero()
-    for part in parts:
-        counts.add(part.counts)
-    records = sum(chunk.records for chunk in chunks)
-    if records != counts.passed[0] + counts.failed[0]:
+    counts, sums = _numbers(storage.root, parts)
+    held: Counter[int] = Counter()
+    for contig, number in chain.from_iterable(chunk.records_by_contig for chunk in chunks):
+        held[contig] += number
+    records = held.total()
+    counted = {contig: mapped + unmapped for contig, (mapped, unmapped) in counts.by_reference.items()}
+    if held != Counter(counted):
         raise DatasetError(
             f"{storage.root}: the chunks hold {records} records, but the parts counted another number; "
             "convert again with --overwrite"
         )
-    _check_source_counts(storage, plan, parts, counts)
+    _check_source_counts(storage, plan, parts, counted)
     index = index_to_bytes(chunks)
     manifest = Manifest(
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
-        counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
+        counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=sums,
         lossy=plan.lossy, header_sha256=plan.header_sha256, index_sha256=sha256_of(index),
         earlier_header_ids=plan.earlier_header_ids, generation=plan.generation, version=plan.version,
     )  # fmt: skip
     return index, manifest, there
 
 
-def _sums(parts: Sequence[Part]) -> Sums | None:
-    """The sums of all records; None if a part lacks its own."""
-    total = Sums.zero()
+def _numbers(place: str, parts: Sequence[Part]) -> tuple[Counts, Sums | None]:
+    """The counts and the sums of all records; sums are None if a part lacks its own."""
+    total = kept_by(place, (part.merged for part in parts if part.merged))
     for part in parts:
-        if part.sums is None:
-            return None
-        total.add(part.sums)
-    return total
+        total.counts.add(part.counts)
+        total.sums.add(part.sums or Sums.zero())
+    return total.counts, None if any(part.sums is None for part in parts) else total.sums
 
 
 def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
@@ -244,21 +254,21 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
         shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
         raise DatasetError(
             f"{storage.root}: {number} windows have not been converted yet ({shown}{', …' if number > 3 else ''}); "
-            f"run bams3 {'markdup' if plan.marking else 'convert'} with the --batch or --window that covers them"
+            f"run bams3 {plan.command} with the --batch or --window that covers them"
         )
 
 
-def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:
-    totals = {
-        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
-    }
+def _check_source_counts(
+    storage: Storage, plan: Plan, parts: Sequence[Part], counted: dict[int, int]
+) -> None:
+    says = "the indexes of the inputs say" if plan.merging else "the source's index says"
     for part in parts:
         for reference_id, expected in part.source_counts.items():
-            if (found := totals.get(reference_id, 0)) != expected:
+            if (found := counted.get(reference_id, 0)) != expected:
                 where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
                 raise DatasetError(
-                    f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "
-                    "is the index older than the file? Index the file again and convert with --overwrite"
+                    f"{storage.root}: {found} records of {where}, but {says} {expected}; "
+                    f"is an index older than its file? Index the file again and {plan.command} with --overwrite"
                 )
 
 

@@ -45,13 +45,14 @@ if TYPE_CHECKING:
 Parsed = TypeVar("Parsed")
 
 WRITTEN = (VERSION, JOINED, HASHED_PATHS)
+_OPTIONAL = ("generation", "marking", "merging", "path_key")  # keys of a plan that others lack
 
 
 @dataclass(frozen=True)
 class Plan:
     """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`; `generation`: of the chunks
-    that are written; `marking`: a SHA-256 of the source and the options of `bams3 markdup`, if its batches write the
-    parts; `path_key`: of hashed paths, while they are made."""
+    that are written; `marking`, `merging`: a SHA-256 of the inputs and the options of `bams3 markdup` or `bams3 merge`,
+    if its batches write the parts; `path_key`: of hashed paths, while they are made."""
 
     header_id: str
     references: list[list[Any]]
@@ -65,6 +66,7 @@ class Plan:
     earlier_header_ids: tuple[str, ...] = ()
     generation: str = ""
     marking: str = ""
+    merging: str = ""
     path_key: str = ""
 
     @classmethod
@@ -81,10 +83,9 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        optional = {"generation": self.generation, "marking": self.marking, "path_key": self.path_key}
-        special = ("lossy", "earlier_header_ids", *optional)
+        special = ("lossy", "earlier_header_ids", *_OPTIONAL)
         document = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in special}
-        document |= {name: value for name, value in optional.items() if value}
+        document |= {name: value for name in _OPTIONAL if (value := getattr(self, name))}
         return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
 
     @cached_property
@@ -92,6 +93,11 @@ class Plan:
         """The windows."""
         references = [(name, length) for name, length in self.references]
         return Grid(references, self.chunk_size, joins=is_joined(self.version))
+
+    @property
+    def command(self) -> str:
+        """The command that writes its parts."""
+        return "markdup" if self.marking else "merge" if self.merging else "convert"
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -104,6 +110,11 @@ class Plan:
         if self.version == HASHED_PATHS:
             path = hashed_path(path, self.path_key)
         return path_in(path, self.generation)
+
+    def window_start(self, reference_id: int, pos: int) -> int:
+        """The start of the window of the reads at a position of a contig, 0-based."""
+        last = layout.last_window(self.lengths[reference_id], self.chunk_size)
+        return min(max(pos, 0) // self.chunk_size * self.chunk_size, last)
 
     @property
     def joined(self) -> Grid | None:
@@ -146,7 +157,7 @@ def write_plan(
                 stored_plan(storage, versions=WRITTEN)  # raises the error that fits better
                 raise DatasetError(
                     f"{storage.root}: begun from another file or with another chunk size, level, kind of paths, or "
-                    "marking of duplicates; use the same for all parts, or --overwrite"
+                    "other options of markdup or merge; use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
     if (alike := _alike(plan)) and storage.exists(layout.PLAN.upper()):
@@ -201,7 +212,7 @@ def read_plan(storage: Storage) -> Plan:
         plan = stored_plan(storage, versions=WRITTEN)
     except FileNotFoundError:
         raise DatasetError(
-            f"{storage.root}: no parts to merge; run bams3 convert or bams3 markdup with --batch first"
+            f"{storage.root}: no parts to merge; run bams3 convert, markdup or merge with --batch first"
         ) from None
     header_of(storage, plan)
     return plan
@@ -258,8 +269,11 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         check_sha256(plan.header_sha256, plan.version)
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
-        if plan.marking != "" and not is_hex(plan.marking, 64):
-            raise ValueError("invalid marking")
+        for name in ("marking", "merging"):
+            if getattr(plan, name) != "" and not is_hex(getattr(plan, name), 64):
+                raise ValueError(f"invalid {name}")
+        if plan.marking and plan.merging:
+            raise ValueError("of two commands")
         if plan.path_key != "" and not (plan.version == HASHED_PATHS and is_hex(plan.path_key, 64)):
             raise ValueError("invalid path_key")
         return plan

@@ -21,10 +21,10 @@ from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
-from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.copying import copied
+from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
-from bams3.operations.merge import MANY_INPUTS, completed, loss_of, open_input, take
+from bams3.operations.merge import MANY_INPUTS, loss_of, open_input, take
+from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
@@ -99,14 +99,12 @@ def append(
             return grown.manifest
         place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         stored = Earlier.of(grown, plan)
-        job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, stored, place.there)
+        job = Merging(Uploads(place.storage), place.plan, HeaderLines(header), pool, stored, place.there)
         stack.enter_context(faults_named("", place.storage, removes=False))
-        part = job.run(records.blocks())
-        part.chunks += job.write(records.copied())
-        for each, entries in records.same:
-            part.chunks += copied(each, entries, job)
-        part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.kept])
-        return place.commit([completed(part, plan, records, [grown, *opened])])
+        part = completed(written(job, records), plan, records)
+        part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.staying])
+        part.truncated = any(map(is_truncated, [grown, *opened]))
+        return place.commit([part])
 
 
 class _Place(NamedTuple):

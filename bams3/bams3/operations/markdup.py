@@ -103,7 +103,7 @@ def markdup(
     marks = marking(reader.uri, header, options, tmp_dir)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy, hash_paths=told.version == HASHED_PATHS)
     if batch:
-        plan = replace(plan, marking=marking_of(told, options))
+        plan = replace(plan, marking=marking_of(reader, options))
     name = part_name(plan, batch, None)
     storage = open_storage(uri_of(dataset))
     warn_of_partial_header(reader)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import dropwhile
 from typing import TYPE_CHECKING
@@ -13,6 +10,7 @@ from bams3.dataset import layout, parts
 from bams3.dataset.marked import Marked
 from bams3.duplicates.batch import Batch
 from bams3.errors import DatasetError
+from bams3.operations.batches import digest_of, identity_of, sizes_of_chunks
 from bams3.operations.marking import blocks_of
 from bams3.operations.windows import part_name
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
     from bams3.chunk.row_group import RowGroup
     from bams3.dataset.layout import Grid, Window
-    from bams3.dataset.manifest import Manifest
     from bams3.dataset.plan import Plan
     from bams3.dataset.reader import DatasetReader
     from bams3.duplicates.options import Markdup
@@ -36,22 +33,10 @@ LENGTHS = 4
 FURTHER = 16
 
 
-def marking_of(told: Manifest, options: Markdup) -> str:
+def marking_of(reader: DatasetReader, options: Markdup) -> str:
     """What all batches must have in common: the source and the options, as a SHA-256."""
     compared = options._replace(statistics="", json=False, command="")._asdict()
-    document = [told.header_id, told.index_bytes, told.index_crc32, told.index_sha256, compared]
-    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
-
-
-def windows_of(reader: DatasetReader, plan: Plan, number: int, of: int) -> Grid:
-    """The windows of a batch, which are about equal in bytes of the source."""
-    sizes: Counter[int] = Counter()
-    for entry in reader.index:
-        place = plan.grid.index_of(*entry.window)
-        if place is not None:
-            sizes[place] += entry.size
-    windows: Grid = layout.batch(plan.grid, sizes, number, of)  # type: ignore[assignment]
-    return windows
+    return digest_of([identity_of(reader), compared])
 
 
 def row_groups_before(reader: DatasetReader, window: Window, reach: int) -> list[RowGroup]:
@@ -89,7 +74,7 @@ def marked_part(
 ) -> parts.Part:  # fmt: skip
     """Write the chunks of a batch; return its part."""
     plan, pool = job.plan, job.workers
-    windows = windows_of(reader, plan, number, of)
+    windows: Grid = layout.batch(plan.grid, sizes_of_chunks(reader, plan), number, of)  # type: ignore[assignment]
     runs = list(windows.runs())
     batch, contig = Batch(marking), None
     behind: Iterator[RecordBlock] = iter(())

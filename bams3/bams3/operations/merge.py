@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from bams3.bam.lossy import Loss
@@ -18,13 +19,16 @@ from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
-from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.copying import copied
+from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
+from bams3.operations.merged_batch import Shares, merged_part
+from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords, MergeInput
 from bams3.operations.places import same_place
+from bams3.operations.windows import part_name
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.files import WINDOWS, expect_again
 from bams3.sources.inputs import Source
 from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
@@ -38,8 +42,8 @@ def merge_inputs(
     workers: int | str = "auto", level: int = DEFAULT_LEVEL, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, combine_read_groups: bool = False, combine_programs: bool = False,
     read_group_of_file: bool = False, seed: int = 0, hash_paths: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Manifest:  # fmt: skip
+    batch: tuple[int, int] | None = None, progress: Callable[[int], None] | None = None,
+) -> Manifest | None:  # fmt: skip
     """Merge inputs to a dataset: that of the BAM that `samtools merge` makes of them, but that tags keep their places.
 
     Chunks of a dataset are copied if no other input has records in their window and theirs stay as they are.
@@ -63,18 +67,23 @@ def merge_inputs(
         Of the random numbers in those other IDs.
     hash_paths
         As for `convert`; also if an input is a dataset with hashed paths.
+    batch
+        (i, n): merge only the i-th of n runs of windows, which have about equal bytes of the inputs. Writes a part;
+        `merge` completes the dataset. Inputs and options must be the same for all batches, and all files need an
+        index.
     progress
         Called whenever bytes of BAM, CRAM or SAM inputs are read, with their number.
 
     Returns
     -------
-    Manifest
-        The manifest of the dataset.
+    Manifest or None
+        The manifest of the dataset; None for a part.
 
     Raises
     ------
     SourceError
-        If an input is damaged, or its records are not sorted in the order of the merged header's contigs.
+        If an input is damaged, or its records are not sorted in the order of the merged header's contigs. With `batch`,
+        also if it can't be read by window.
     DatasetError
         If the dataset exists, unless `overwrite` or `resume` allows it.
     UsageError
@@ -88,6 +97,8 @@ def merge_inputs(
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
+    for name in names if batch else ():
+        expect_again(name, WINDOWS)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_input(name, reference, progress)) for name in names]
         taken = [
@@ -97,36 +108,34 @@ def merge_inputs(
         header = merging.header
         hash_paths = hash_paths or any(map(_hashes_paths, opened))
         plan = Plan.of(header, size, level, loss_of(opened), hash_paths=hash_paths)
+        if batch:
+            options = combine_read_groups, combine_programs, read_group_of_file, seed
+            shares = Shares(taken, plan, options)
+            windows = shares.windows(*batch)
+            plan = replace(plan, merging=shares.merging)
+        part_of = part_name(plan, batch, None)
         storage, there, plan = stack.enter_context(
-            begin(open_storage(uri_of(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
+            begin(
+                open_storage(uri_of(dataset)), plan, header.text, part_of, overwrite=overwrite, resume=resume
+            )
         )
         pool = stack.enter_context(Workers(threads))
-        earlier = Earlier(storage, plan, there.objects) if resume else None
-        job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
-        stack.enter_context(faults_named("", storage, removes=not resume))
-        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
-        part = job.run(records.blocks())
-        part.chunks += job.write(records.copied())
-        for each, entries in records.same:
-            part.chunks += copied(each, entries, job)
-        return parts.commit(storage, plan, [completed(part, plan, records, opened)])
+        reused = resume or (overwrite and part_of is not None)
+        earlier = Earlier(storage, plan, there.objects) if reused else None
+        job = Merging(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
+        stack.enter_context(faults_named("", storage, removes=part_of is None and not resume))
+        mapper = pool.map if len(taken) <= MANY_INPUTS else map
+        if batch:
+            part = merged_part(job, shares, windows, mapper, is_first=batch[0] == 1)
+        else:
+            records = MergedRecords(taken, plan, mapper)
+            part = completed(written(job, records), plan, records)
+        part.truncated = any(map(is_truncated, opened))
+        return parts.finish(storage, plan, part, part_of)
 
 
 def _hashes_paths(opened: Source | DatasetReader) -> bool:
     return isinstance(opened, DatasetReader) and opened.manifest.version == HASHED_PATHS
-
-
-def completed(
-    part: parts.Part, plan: Plan, records: MergedRecords, opened: Sequence[Source | DatasetReader]
-) -> parts.Part:
-    """The part, which has all chunks of a dataset, with all else that is known of them."""
-    assert part.sums is not None
-    records.add_copied(part.counts, part.sums)
-    part.windows = list(plan.grid.runs())
-    part.truncated = any(
-        each.manifest.truncated if isinstance(each, DatasetReader) else each.truncated for each in opened
-    )
-    return part
 
 
 @contextmanager

@@ -7,7 +7,7 @@ dataset that stay among them are copied (`interleaved`).
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from math import inf
 from typing import Any, NamedTuple
 
@@ -22,10 +22,10 @@ from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset.layout import last_window
 from bams3.dataset.manifest import Counts
+from bams3.dataset.merged import Tally
 from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
-from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError
 from bams3.operations.copying import is_same
 from bams3.operations.interleaved import Ahead, interleaved, merged_blocks
@@ -94,15 +94,25 @@ class MergedRecords:
         return ((each.dataset, each.aside) for each in self._chunks if each.changes and each.is_same)
 
     @property
-    def kept(self) -> list[ChunkEntry]:
+    def staying(self) -> list[ChunkEntry]:
         """The chunks that were set aside of a dataset that grows."""
-        return [entry for each in self._chunks if not each.changes for entry in each.kept()]
+        return [entry for each in self._chunks if not each.changes for entry in each.staying()]
 
-    def add_copied(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of all that was copied."""
-        for each in self._chunks:
-            if each.copies:
-                each.add_rest(counts, sums)
+    def new(self) -> Tally:
+        """The records that were read of files, and those of datasets that have changed, as they are now."""
+        return Tally.together(each.new for each in self._inputs)
+
+    def kept(self) -> Tally:
+        """Those of datasets that have not changed. Raises FormatError if a manifest counts too few."""
+        return Tally.together(each.kept() for each in self._chunks)
+
+    def datasets(self) -> Tally:
+        """All records of the datasets whose chunks can be copied."""
+        return Tally.together(each.whole() for each in self._chunks)
+
+    def changed(self) -> Tally:
+        """Those of them that have changed, as they were."""
+        return Tally.together(each.changed() for each in self._chunks)
 
     @property
     def _chunks(self) -> Iterator["_Chunks"]:
@@ -121,13 +131,13 @@ def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[Rec
 def _of(each: MergeInput, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
     """The records of an input, by chunk if they can be set aside."""
     if isinstance(each.opened, DatasetReader):
-        if _has_windows_of(each, each.opened, plan):
+        if has_windows_of(each, each.opened, plan):
             return _Chunks(each, each.opened, plan, mapper)
-        return _Records(each, plan, _decoded(each.opened, mapper))
-    return _Records(each, plan, each.opened.blocks(mapper))
+        return _Records(each, plan, decoded(each.opened, mapper), mapper)
+    return _Records(each, plan, each.opened.blocks(mapper), mapper)
 
 
-def _has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool:
+def has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool:
     """Whether the windows of a dataset are those of the plan."""
     manifest = dataset.manifest
     return (
@@ -147,8 +157,9 @@ def _has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> boo
 class _Records:
     """Sorted records of an input, with their new ids."""
 
-    def __init__(self, each: MergeInput, plan: Plan, blocks: Iterator[RecordBlock]) -> None:
-        self._input, self._plan = each, plan
+    def __init__(self, each: MergeInput, plan: Plan, blocks: Iterator[RecordBlock], mapper: Mapper) -> None:
+        self._input, self._plan, self._mapper = each, plan, mapper
+        self.new = Tally.zero()
         self._references = [(name, length) for name, length in plan.references]
         self.translator = Translator(each.translation) if each.changes else None
         self._ahead = Ahead(self._checked(blocks))
@@ -161,9 +172,7 @@ class _Records:
         reference_id, pos = map(int, self._ahead.place)
         if reference_id == _UNPLACED:
             return _UNPLACED, 0
-        size = self._plan.chunk_size
-        last = last_window(self._plan.lengths[reference_id], size)
-        return reference_id, min(max(pos, 0) // size * size, last)
+        return reference_id, self._plan.window_start(reference_id, pos)
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
         """Yield the records up to the end of the window at this place, which is that of the next one; None: all."""
@@ -182,8 +191,8 @@ class _Records:
     def _checked(self, blocks: Iterator[RecordBlock]) -> Iterator[RecordBlock]:
         """Yield the blocks with their new ids. Raises SourceError if these put them out of order."""
         last, seen = (0, -1), 0
-        for block in blocks:
-            changed = self.translator.translated(block) if self.translator else block
+        for changed, tally in self._mapper(self._translated, blocks):
+            self.new.add(tally)
             if not self._input.translation.keeps_order:
                 try:
                     last = check_order(changed, *last, seen, self._references)
@@ -195,6 +204,10 @@ class _Records:
             seen += len(changed)
             if len(changed):
                 yield changed
+
+    def _translated(self, block: RecordBlock) -> tuple[RecordBlock, Tally]:
+        changed = self.translator.translated(block) if self.translator else block
+        return changed, Tally.of_block(changed)
 
     def warn(self) -> None:
         """Print which tags were left out."""
@@ -209,12 +222,11 @@ class _Chunks:
         self.changes = each.changes
         self.is_same = is_same(dataset, plan)
         self._translator = Translator(each.translation)
-        self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
+        self._windows = [list(entries) for _, entries in groupby(dataset.whole, key=_place)]
         self._windows.reverse()
-        self._decoded = Counts.zero(), Sums.zero()
+        self.new, self._old = Tally.zero(), Tally.zero()
+        """Of the records that change: as they become, and as they were."""
         self.aside: list[ChunkEntry] = []
-        self.copies = False
-        """Whether some row groups were not decoded."""
         self._opened: dict[str, ChunkReader] = {}
         self.place = self._place()
 
@@ -232,7 +244,6 @@ class _Chunks:
         if self.changes and not all(map(self._stays, self._windows[-1])):
             return False
         self.aside += self._pop()
-        self.copies = True
         return True
 
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
@@ -243,7 +254,7 @@ class _Chunks:
         ):
             yield keys[group.chunk.path], copied
 
-    def kept(self) -> Iterator[ChunkEntry]:
+    def staying(self) -> Iterator[ChunkEntry]:
         """Yield the chunks that were set aside, with their tiles if the dataset has them."""
         tiles = self.dataset.tiles
         return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
@@ -266,7 +277,7 @@ class _Chunks:
 
     def stored(self) -> Iterator[StoredRowGroup]:
         """Yield the row groups of the next window."""
-        self.copies, entries = True, self._pop()
+        entries = self._pop()
         for group in self._groups(entries):
             copied, decoded = partial(self._copied, group), partial(self._block, group)
             yield StoredRowGroup(*entries[0].window, group.zone, copied, decoded, group)
@@ -289,9 +300,9 @@ class _Chunks:
         return entries
 
     def _blocks(self, groups: Iterable[RowGroup]) -> Iterator[RecordBlock]:
-        for block, counts, sums in self._mapper(self._read, groups):
-            self._decoded[0].add(counts)
-            self._decoded[1].add(sums)
+        for block, old, new in self._mapper(self._read, groups):
+            self._old.add(old)
+            self.new.add(new)
             yield block
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
@@ -305,10 +316,12 @@ class _Chunks:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
         return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
-    def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
+    def _read(self, group: RowGroup) -> tuple[RecordBlock, Tally, Tally]:
+        """The records of a row group; if they change, also their numbers before and after it."""
         block = _block(group, len(self.dataset.references))
-        counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
-        return self._translator.translated(block) if self.changes else block, counts, sums
+        changed = self._translator.translated(block) if self.changes else block
+        numbers = (Tally.zero(), Tally.zero()) if changed is block else map(Tally.of_block, (block, changed))
+        return changed, *numbers
 
     def _stays(self, entry: ChunkEntry) -> bool:
         """Whether a chunk holds the row groups that its records would be encoded to."""
@@ -327,29 +340,36 @@ class _Chunks:
             if "tag.PG:Z" in group.entry.streams
         )
 
-    def add_rest(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of what was copied: those of the whole without what was decoded."""
-        rest = self.dataset.manifest.counts.without(self._decoded[0])
-        references = self._input.translation.references
-        rest.by_reference = {
-            key if key < 0 else references[key]: row for key, row in rest.by_reference.items()
-        }
-        numbers = chain(rest.passed, rest.failed, *rest.by_reference.values())
-        if min(numbers, default=0) < 0:
+    def whole(self) -> Tally:
+        """All records of the dataset, by the ids of the merged header."""
+        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
+        return self._of_plan(Tally(self.dataset.manifest.counts, self.dataset.manifest.sums))
+
+    def changed(self) -> Tally:
+        """Those of them that have changed, as they were."""
+        return self._of_plan(self._old)
+
+    def kept(self) -> Tally:
+        """Those of them that have not. Raises FormatError if the manifest counts too few."""
+        try:
+            return self.whole().without(self.changed())
+        except ValueError:
             raise FormatError(
                 f"{self._input.name}: its chunks do not have the records that its manifest counts; "
                 "run bams3 verify, and convert again"
-            )
-        counts.add(rest)
-        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
-        sums.add(self.dataset.manifest.sums.without(self._decoded[1]))
+            ) from None
+
+    def _of_plan(self, tally: Tally) -> Tally:
+        counts, references = tally.counts, self._input.translation.references
+        rows = {key if key < 0 else references[key]: row for key, row in counts.by_reference.items()}
+        return tally._replace(counts=Counts(counts.passed, counts.failed, rows))
 
     def warn(self) -> None:
         """Print which tags were left out."""
         _warn(self._input, self._translator)
 
 
-def _decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
+def decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
     """All records of a dataset, or of chunks without one."""
     jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
     return mapper(partial(_block, references=len(dataset.references)), (group for (group,) in jobs))
