@@ -291,10 +291,12 @@ def _of_piles(
             table.reference_ids.extend(array("i", [contig]) * len(starts))
             table.starts.extend(starts)
             table.ends.extend(array("q", (last + 1 for last in lasts)))
-    for pile in piles(dataset, Places(bed=bed_intervals(table)), options._replace(max_depth=0), workers):
+    places = Places(bed=bed_intervals(table))
+    for pile in piles(dataset, places, options._replace(max_depth=0), workers, once=True):
         some = by_contig[pile.reference_id].within(pile.start, pile.stop) if pile.covers else None
         if some and (some.numbers or some.patterns):
             yield pile, some
+        del pile  # see `piles`
 
 
 def count_arrays(
