@@ -34,6 +34,26 @@ def test_columns_that_agree_make_piles() -> None:
     assert (len(pile), pile.start, pile.stop, piles.finish().end) == (2, 0, 6, 10)
 
 
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ({}, [2, 0]),
+        ({"names": (b"ab", array("q", [0, 1, 2])), "previous": array("i", [-1, -1])}, [1, 1]),
+        ({"flag": array("H", [99, 16]), "previous": array("i", [-1, -1])}, [1, 1]),
+        ({"tlen": array("i", [99, -5]), "next_pos": array("i", [50, 5])}, [2, 0]),
+    ],
+    ids=["mates", "a mate that is yet to come", "another read of the name", "a mate that is too far"],
+)
+def test_of_reads_that_are_given_once_only_those_stay_that_wait(
+    changed: dict[str, Any], counts: list[int]
+) -> None:
+    piles = Piles(8000, True, once=True)
+    (pile,) = piles.push(group(**changed), bytearray(b"\1\1"))
+    assert [len(pile), len(piles.finish())] == counts
+    (first, second) = piles.push(group(reference_id=1), bytearray(b"\1\1"))
+    assert [len(first), len(second)] == [counts[1], 2]
+
+
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_columns_that_contradict_each_other_are_refused(case: str) -> None:
     with pytest.raises(FormatError, match="the chunk is damaged"):

@@ -10,7 +10,7 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from bams3.dataset.merged import Merged, Tally
+from bams3.dataset.merged import Merged, RecordTotals
 from bams3.dataset.parts import Part, read_part
 from bams3.dataset.plan import read_plan
 from bams3.errors import Bams3Error, DatasetError, SourceError
@@ -207,13 +207,13 @@ def test_a_forged_part_is_refused(tmp_path: Path, given_: list[Path]) -> None:
     for change in FORGED:
         ((name, value),) = change.items()
         if name != "merging":
-            tally: Tally = getattr(part.merged, name)
-            counts, sums = Tally.from_json(tally.to_json())
+            totals: RecordTotals = getattr(part.merged, name)
+            counts, sums = RecordTotals.from_json(totals.to_json())
             if value == "counts":
                 counts.passed[0] += 1
             else:
                 sums.groups[b"a"] = ([-1, *[1] * 7], [0, *[1] * 7])
-            value = Tally(counts, sums)
+            value = RecordTotals(counts, sums)
         forged.append(part.merged._replace(**{name: value}))
     for part.merged in forged:
         with pytest.raises(DatasetError, match="damaged part file"):
@@ -228,10 +228,10 @@ def test_parts_that_do_not_add_up(tmp_path: Path, given_: list[Path]) -> None:
     path = "_parts/000001-of-000002.json"
     part = read_part(storage, read_plan(storage), path)
     assert part.merged is not None
-    fewer, more = (Tally.from_json(part.merged.datasets.to_json()) for _ in range(2))
+    fewer, more = (RecordTotals.from_json(part.merged.datasets.to_json()) for _ in range(2))
     more.add(fewer)
     for datasets, says in (
-        (Tally.zero(), "more records of some dataset"),
+        (RecordTotals.zero(), "more records of some dataset"),
         (more, "the chunks hold 11 records"),
     ):
         storage.put(path, replace(part, merged=part.merged._replace(datasets=datasets)).to_bytes())

@@ -21,6 +21,13 @@ cdef class Arena:
 
     cdef void *copy(self, const void *source, size_t length) except NULL nogil:
         """Copy bytes to an address that suits numbers, too."""
+        cdef void *found = self.take(length)
+        if length:
+            memcpy(found, source, length)
+        return found
+
+    cdef void *take(self, size_t length) except NULL nogil:
+        """Room for some bytes, at an address that suits numbers, too."""
         cdef size_t taken = max(length + ALIGNED - 1, <size_t> ALIGNED) // ALIGNED * ALIGNED
         cdef size_t room = max(taken, <size_t> BLOCK)
         cdef void *block
@@ -33,8 +40,6 @@ cdef class Arena:
             (<void **> block)[0] = self.newest
             self.newest, self.free, self.left = block, <char *> block + ALIGNED, room
         found = self.free
-        if length:
-            memcpy(found, source, length)
         self.free += taken
         self.left -= taken
         self.size += taken

@@ -291,12 +291,12 @@ def _of_piles(
             table.reference_ids.extend(array("i", [contig]) * len(starts))
             table.starts.extend(starts)
             table.ends.extend(array("q", (last + 1 for last in lasts)))
-    for pile in piles(
-        dataset, PiledRegions(bed=bed_intervals(table)), options._replace(max_depth=0), workers
-    ):
+    places = PiledRegions(bed=bed_intervals(table))
+    for pile in piles(dataset, places, options._replace(max_depth=0), workers, once=True):
         some = by_contig[pile.reference_id].within(pile.start, pile.stop) if pile.covers else None
         if some and (some.numbers or some.patterns):
             yield pile, some
+        del pile  # see `piles`
 
 
 def count_arrays(

@@ -1,6 +1,6 @@
 # Qualities of overlapping mates, as htslib (since 1.13) changes them. All of it is inline and nogil.
 
-from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t
 
 from bams3.alleles.walk cimport Read, code_of, is_in
 from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE
@@ -90,13 +90,12 @@ cdef inline void lower(uint8_t *quality, bint keep) noexcept nogil:
     quality[0] = <uint8_t> (quality[0] * 0.8) if keep else 0
 
 
-cdef inline bint settle_overlap(Read *a, Read *b, int64_t since) noexcept nogil:
+cdef inline bint settle_overlap(Read *a, Read *b, bint keeps_a, int64_t since) noexcept nogil:
     """Change the qualities of two mates where both have bases; `a` came first. False if one has too few bases.
 
-    `since`: the first position whose line is written after `b` has come.
+    `keeps_a`: what `prefers_first` says. `since`: the first position whose line is written after `b` has come.
     """
     cdef Base first, second
-    cdef bint keeps_a = prefers_first(a.name, a.name_length)
     cdef int64_t position = b.pos
     cdef uint8_t *of_a
     cdef uint8_t *of_b
@@ -106,7 +105,7 @@ cdef inline bint settle_overlap(Read *a, Read *b, int64_t since) noexcept nogil:
         return True
     if first.base >= a.l_seq or second.base >= b.l_seq:
         return False
-    a.changed, a.since, a.before = first.base, since, a.qual[first.base]
+    a.changed, a.since, a.before = <int32_t> first.base, since, a.qual[first.base]
     while True:
         while first.position < position:
             if not next_base(&first):

@@ -6,7 +6,8 @@ from bams3.alleles.walk cimport Read
 cdef class Pile:
     cdef Read *reads
     cdef Py_ssize_t count
-    cdef list held                      # what the reads point into
+    cdef Py_ssize_t owned               # the first of the reads, whose bytes belong to the pile
+    cdef list held                      # what the others point into
     cdef size_t bytes                   # of carried reads: how many bytes that is
     cdef readonly int reference_id
     cdef readonly int64_t start         # [start, stop): the positions that these reads settle
@@ -17,3 +18,5 @@ cdef class Pile:
     cdef readonly bint covers           # whether any read has an extent
 
     cdef int make_room(self, Py_ssize_t most) except -1
+    cdef Pile like(self)
+    cdef void put(self, const Read *read) noexcept nogil

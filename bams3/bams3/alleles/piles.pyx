@@ -6,11 +6,13 @@ does no more than this; the piles that it gives are then worked on in any order,
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
 
 from bams3.alleles.arena cimport Arena
+from bams3.alleles.overlap cimport prefers_first, settle_overlap
 from bams3.alleles.reads cimport Reads
-from bams3.alleles.waiting cimport Waiting
+from bams3.alleles.waiting cimport Text, Waiting
 from bams3.alleles.walk cimport Read
 from bams3.bam.fields cimport PROPER_PAIR
 from bams3.buffer cimport Buffer
@@ -28,7 +30,7 @@ cdef enum:
 
 
 cdef class Pile:
-    """The reads that settle what stands at the positions [start, stop) of a contig."""
+    """Reads of a contig: those that settle what stands at the positions [start, stop), or some of them (see `Piles`)."""
 
     def __cinit__(self, Py_ssize_t most=0):
         self.held = []
@@ -43,10 +45,26 @@ cdef class Pile:
         return 0
 
     def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.owned):
+            free(<void *> self.reads[i].cigar)
         free(self.reads)
 
     def __len__(self):
         return self.count
+
+    cdef Pile like(self):
+        """A pile of other reads of the contig."""
+        cdef Pile made = Pile()
+        made.reference_id, made.least, made.deleted = self.reference_id, self.least, self.deleted
+        return made
+
+    cdef void put(self, const Read *read) noexcept nogil:
+        """Add a read; there must be room for it."""
+        self.reads[self.count] = read[0]
+        self.count += 1
+        self.end = max(self.end, read.end)
+        self.covers |= read.end > read.pos
 
     @property
     def first(self):
@@ -92,23 +110,26 @@ cdef class Piles:
     """Takes the row groups of a dataset in order and gives `Pile`s; as htslib does, up to the start of the last read.
 
     `max_depth`: a read is left out if as many others lie at its start, unless it is the first one there. `overlaps`:
-    change the qualities of overlapping mates.
+    change the qualities of overlapping mates. `once`: give every read once, when no mate can change it any more, so that
+    only reads that wait for their mates are kept; the positions of a pile are then those of its reads, not complete.
     """
 
     cdef int64_t max_depth
     cdef bint overlaps
+    cdef bint once
     cdef int reference_id
     cdef int64_t at                # start of the last read
     cdef int64_t last              # the same, but -1 before the first read
     cdef int64_t settled           # the positions before are in piles
-    cdef Pile carried              # reads that reach as far as `at`
+    cdef Pile carried              # reads that reach as far as `at`, or still wait
+    cdef Py_ssize_t before         # how many of the reads of a pile were carried
+    cdef Arena changed             # the qualities of those of them that change
     cdef Waiting waiting
     cdef Buffer ends               # of the reads that htslib may still hold
     cdef int64_t cleaned           # the position for which they were last gone through
 
-    def __cinit__(self, int64_t max_depth, bint overlaps):
-        self.max_depth, self.overlaps = max_depth, overlaps
-        self.waiting = Waiting()
+    def __cinit__(self, int64_t max_depth, bint overlaps, bint once=False):
+        self.max_depth, self.overlaps, self.once = max_depth, overlaps, once
         self.begin(0)
 
     cdef int begin(self, int reference_id) except -1:
@@ -117,9 +138,9 @@ cdef class Piles:
         self.at = self.settled = 0 if reference_id == 0 else NONE
         self.last = NONE
         self.carried = Pile()
+        self.changed, self.waiting = Arena(), Waiting()
         self.ends = Buffer(width=8)
         self.cleaned = NONE
-        self.waiting.keep(NULL, 0, 0)
         return 0
 
     def push(self, group, const uint8_t[::1] mask not None):
@@ -144,7 +165,7 @@ cdef class Piles:
     def finish(self):
         """Return the pile of the rest of the contig."""
         cdef Pile pile = self.carried
-        pile.start, pile.stop = self.settled, max(self.settled, pile.end)
+        pile.start, pile.stop = pile.first if self.once else self.settled, max(self.settled, pile.end)
         return pile
 
     cdef bint across(self, Reads reads, Py_ssize_t first) except -1:
@@ -153,30 +174,43 @@ cdef class Piles:
         Returns whether one has: then it is forgotten with them.
         """
         cdef Read read = reads.read(first)
-        cdef int32_t number
+        cdef int32_t number, mate
         if not read.flag & PROPER_PAIR or not reads.may_overlap(first, &read):
             return False
-        self.waiting.begin(self.carried.reads, self.carried.count, 0)
-        number = self.waiting.find(self.carried.reads, read.name, read.name_length)
+        self.waiting.begin(0)
+        number = self.waiting.find(reads.name(first))
         if number == NONE:
             return False
-        self.carried.reads[self.carried.count] = read
-        self.carried.held.append(self.waiting.changed)
-        if not self.waiting.meet(self.carried.reads, <int32_t> self.carried.count, number, self.at, True, False):
-            raise no_bases(&read)
+        self.before, self.changed = self.carried.count, Arena()
+        self.carried.held.append(self.changed)
+        mate = self.waiting.meet(NONE, read.end, number, self.at, True, False)
+        if mate != NONE and not self.settle(self.carried, mate, &read, number, self.at):
+            raise no_bases(&read, reads.name(first))
         return True
+
+    cdef bint settle(self, Pile pile, int32_t mate, Read *read, int32_t number, int64_t at) except? False nogil:
+        """Settle a read with its mate in a pile, named by `number`. False if one of both has too few bases.
+
+        Earlier piles have carried reads, too, unless each is given once. So their qualities change in a copy.
+        """
+        cdef Read *first = &pile.reads[mate]
+        cdef Text name = self.waiting.names[number].text
+        if mate < self.before and not self.once:
+            first.qual = <uint8_t *> self.changed.copy(first.qual, first.l_seq)
+        return settle_overlap(first, read, prefers_first(name.chars, name.length), at)
 
     cdef Pile taken(self, Reads reads, bint fresh, bint barred):
         cdef Pile pile = self.carried
         cdef Py_ssize_t i
-        cdef int32_t number = NONE
+        cdef int32_t number, mate
         cdef int64_t at = self.at
         cdef Waiting waiting = self.waiting
         cdef Read read
         cdef bint good = True, ascends = True
-        waiting.begin(pile.reads, pile.count, reads.records)
+        waiting.begin(reads.records)
         pile.make_room(reads.records)
         pile.reference_id, pile.least = self.reference_id, 0 if self.reference_id == 0 else NONE
+        self.before, self.changed = pile.count, Arena()
         with nogil:
             for i in range(reads.records):
                 if self.overlaps and reads.previous[i] >= 0:
@@ -188,10 +222,9 @@ cdef class Piles:
                     ascends = False
                     break
                 self.last = read.pos
+                number = mate = NONE
                 if self.overlaps and read.flag & PROPER_PAIR:
-                    number = waiting.name_of(i, pile.reads, read.name, read.name_length)
-                else:
-                    number = NONE
+                    number = waiting.name_of(i, reads.name(i))
                 if not fresh and read.pos == at and self.max_depth < BOUNDLESS and self.live(at) >= self.max_depth:
                     if number != NONE:
                         waiting.forget(number)
@@ -200,29 +233,26 @@ cdef class Piles:
                     continue
                 if self.max_depth < BOUNDLESS:
                     self.ends.put_u64(<uint64_t> read.end)
-                pile.reads[pile.count] = read
-                if number == NONE:
-                    waiting.of_read[pile.count] = waiting.earlier[pile.count] = NONE
-                elif not waiting.meet(pile.reads, <int32_t> pile.count, number, at,
-                                      reads.may_overlap(i, &read), reads.waits(i, &read)):
+                if number != NONE:
+                    mate = waiting.meet(<int32_t> pile.count, read.end, number, at,
+                                        reads.may_overlap(i, &read), reads.waits(i, &read))
+                    if barred:
+                        waiting.forget(number)
+                if mate != NONE and not self.settle(pile, mate, &read, number, at):
                     good = False
                     break
-                elif barred:
-                    waiting.forget(number)
-                pile.count += 1
-                pile.end = max(pile.end, read.end)
+                pile.put(&read)
                 pile.deleted = max(pile.deleted, reads.deleted)
-                pile.covers |= read.end > read.pos
                 at = max(at, read.pos)
                 fresh = barred = False
         if not ascends:  # lines count on it: what they take is measured before they are written
             raise damaged("positions do not ascend")
         if not good:
-            raise no_bases(&read)
+            raise no_bases(&read, reads.name(i))
         pile.start, pile.stop = self.settled, at
         self.settled = self.at = at
-        self.carry(pile)
-        pile.held += [waiting.changed, *reads.held]
+        pile = self.parted(pile) if self.once else self.carry(pile)
+        pile.held += [self.changed, *reads.held]
         return pile
 
     cdef int64_t live(self, int64_t at) noexcept nogil:
@@ -238,56 +268,99 @@ cdef class Piles:
             return <int64_t> kept
         return <int64_t> count
 
-    cdef int carry(self, Pile pile) except -1:
-        """Keep the reads that reach as far as the last one's start. The row group goes, so they are copied out of it.
+    cdef Pile parted(self, Pile pile):
+        """Keep the reads that still wait, copied out of the row group; return a pile of the others."""
+        cdef Pile done = pile.like()
+        cdef Py_ssize_t i, total = pile.count
+        cdef int32_t count = 0
+        cdef uint8_t *room
+        cdef int32_t[::1] numbers
+        cdef Read read
+        made = array("i", [NONE]) * (total + 1)
+        numbers = made
+        self.waiting.mark(numbers, self.at)
+        for i in range(total):
+            if numbers[i] != NONE:
+                numbers[i] = count
+                count += 1
+        self.waiting.keep(numbers, self.at)
+        done.make_room(total - count)
+        pile.count = pile.owned = 0
+        pile.end, pile.covers = 0, False
+        for i in range(total):
+            read = pile.reads[i]
+            if numbers[i] == NONE:
+                done.put(&read)
+                done.owned += i < self.before
+                continue
+            if i >= self.before:
+                room = <uint8_t *> malloc(size_of(&read) + 1)
+                if room == NULL:
+                    raise MemoryError(f"not enough memory for {count} reads that wait for their mates")
+                move(&read, room)
+            pile.put(&read)
+        pile.owned = pile.count
+        done.start, done.stop = done.first, done.end
+        return done
+
+    cdef Pile carry(self, Pile pile):
+        """Keep the reads that reach as far as the last one's start; return the pile. The row group goes, so they are
+        copied out of it.
 
         Those that were carried before stay where they are, unless most of what is there belongs to reads that are past.
         """
-        cdef Py_ssize_t i, count = 0, before = self.waiting.carried
+        cdef Pile carried = pile.like()
+        cdef Py_ssize_t i, before = self.before
+        cdef int32_t count = 0
         cdef size_t live = 0
-        cdef const Read *read
-        kept = array("i", bytes(4 * (pile.count + 1)))
-        cdef int32_t[::1] numbers = kept
-        cdef Arena room = self.waiting.changed
+        cdef int32_t[::1] numbers
+        cdef Arena room = self.changed
+        cdef Read read
+        made = array("i", [NONE]) * (pile.count + 1)
+        numbers = made
         for i in range(pile.count):
-            read = &pile.reads[i]
-            if read.end >= self.at:
-                numbers[count] = <int32_t> i
+            if pile.reads[i].end >= self.at:
+                numbers[i] = count
                 count += 1
-                if i < before:
-                    live += 4 * <size_t> read.operations + (read.l_seq + 1) // 2 + read.l_seq + read.name_length
-        cdef Pile carried = Pile(count)
+                live += size_of(&pile.reads[i]) if i < before else 0
+        self.waiting.keep(numbers, self.at)
         if pile.bytes + room.size <= 2 * live:
             carried.held, carried.bytes = [*pile.held, room], pile.bytes
         else:
             room, before = Arena(), 0
             carried.held = [room]
-        carried.reference_id, carried.least = pile.reference_id, pile.least
-        carried.count = count
-        for i in range(count):
-            carried.reads[i] = pile.reads[numbers[i]]
-            if numbers[i] >= before:
-                keep_read(room, &carried.reads[i])
-            carried.end = max(carried.end, carried.reads[i].end)
-            carried.covers |= carried.reads[i].end > carried.reads[i].pos
+        carried.make_room(count)
+        for i in range(pile.count):
+            if numbers[i] != NONE:
+                read = pile.reads[i]
+                if i >= before:
+                    move(&read, <uint8_t *> room.take(size_of(&read)))
+                carried.put(&read)
         carried.bytes += room.size
         carried.deleted = pile.deleted if count else 0
-        self.waiting.keep(&numbers[0], count, self.at)
         self.carried = carried
-        return 0
+        return pile
 
 
-cdef int keep_read(Arena room, Read *read) except -1:
-    """Copy what a read points to."""
-    read.cigar = <const uint32_t *> room.copy(read.cigar, 4 * <size_t> read.operations)
-    read.seq = <const uint8_t *> room.copy(read.seq, (<size_t> read.l_seq + 1) // 2)
-    read.qual = <uint8_t *> room.copy(read.qual, read.l_seq)
-    read.name = <const uint8_t *> room.copy(read.name, read.name_length)
-    return 0
+cdef inline size_t size_of(const Read *read) noexcept nogil:
+    """The bytes that a read points to."""
+    return 4 * <size_t> read.operations + read.l_seq + (<size_t> read.l_seq + 1) // 2
 
 
-cdef no_bases(const Read *read):
-    name = (<const char *> read.name)[:read.name_length].decode("utf-8", "surrogateescape")
+cdef inline void move(Read *read, uint8_t *room) noexcept nogil:
+    """Copy what a read points to; its CIGAR comes first."""
+    cdef size_t operations = 4 * <size_t> read.operations, bases = read.l_seq
+    if operations:
+        memcpy(room, read.cigar, operations)
+    if bases:
+        memcpy(room + operations, read.qual, bases)
+        memcpy(room + operations + bases, read.seq, (bases + 1) // 2)
+    read.cigar, read.qual = <const uint32_t *> room, room + operations
+    read.seq = room + operations + bases
+
+
+cdef no_bases(const Read *read, Text text):
+    name = (<const char *> text.chars)[:text.length].decode("utf-8", "surrogateescape")
     return UsageError(
         f"read {name} at position {read.pos + 1} overlaps its mate, and one of the two has no "
         "bases; give -x to leave overlapping mates unchanged (samtools fails here, too)"

@@ -94,10 +94,11 @@ class PiledRegions(NamedTuple):
 
 def piles(
     dataset: DatasetReader, places: PiledRegions, options: PileOptions, workers: Workers,
-    recalibrate: Callable[[RowGroup, bytearray], None] | None = None,
+    recalibrate: Callable[[RowGroup, bytearray], None] | None = None, *, once: bool = False,
 ) -> Iterator[Pile]:  # fmt: skip
     """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
 
+    `once`: each read is in one pile only, so that less is in memory, but what stands at a position is in several.
     `recalibrate`: changes the qualities of the reads of a row group that a mask selects.
     Raises UsageError where mates overlap of which one has no bases, FormatError if the dataset is damaged.
     """
@@ -128,10 +129,12 @@ def piles(
     regions = places.regions(len(dataset.references))
     jobs = dataset.fetched(row_group_jobs(dataset, regions, options.record_filter), plan_hot)
     jobs = dataset.fetched(jobs, streams_plan(needed | mates))
-    made = Piles(options.max_depth or BOUNDLESS, options.overlaps)
+    made = Piles(options.max_depth or BOUNDLESS, options.overlaps, once)
     for group, mask in in_order(decoded, jobs, workers):
-        if 1 in mask:
-            yield from made.push(group, mask)
+        done = made.push(group, mask) if 1 in mask else []
+        del group  # while the next one is decoded, this one is in memory no more
+        while done:
+            yield done.pop(0)
     yield made.finish()
 
 

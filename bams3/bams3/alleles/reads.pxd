@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
+from bams3.alleles.waiting cimport Text
 from bams3.alleles.walk cimport Read
 
 
@@ -24,5 +25,6 @@ cdef class Reads:
     cdef int set_mates(self, group) except -1
     cdef Py_ssize_t first(self) noexcept nogil
     cdef Read read(self, Py_ssize_t i) noexcept nogil
+    cdef Text name(self, Py_ssize_t i) noexcept nogil
     cdef bint may_overlap(self, Py_ssize_t i, const Read *read) noexcept nogil
     cdef bint waits(self, Py_ssize_t i, const Read *read) noexcept nogil

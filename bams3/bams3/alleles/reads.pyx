@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.alleles.walk cimport Read, is_in
-from bams3.alleles.waiting cimport may_overlap
+from bams3.alleles.waiting cimport Text, may_overlap
 from bams3.bam.fields cimport DELETION, PAIRED, PROPER_PAIR, REFERENCE
 
 from array import array
@@ -81,11 +81,7 @@ cdef class Reads:
         read.seq = &self.seq[self.packed[i]] if read.l_seq else NULL
         read.qual = &self.qual[self.bases[i]] if read.l_seq and self.qual.shape[0] else NULL
         read.flag, read.mapq = self.flag[i], self.mapq[i]
-        read.name, read.name_length = NULL, 0
         read.changed, read.since, read.before = NONE, 0, 0
-        if self.mates and self.name_offsets[i] < self.name_offsets[i + 1]:
-            read.name = &self.names[self.name_offsets[i]]
-            read.name_length = <int> (self.name_offsets[i + 1] - self.name_offsets[i])
         self.deleted = 0
         for k in range(read.operations):
             if is_in(read.cigar[k], REFERENCE):
@@ -95,6 +91,13 @@ cdef class Reads:
         if not extent:
             read.end = read.pos
         return read
+
+    cdef Text name(self, Py_ssize_t i) noexcept nogil:
+        """The name of a read; only with `mates`."""
+        cdef Text text = Text(NULL, <int32_t> (self.name_offsets[i + 1] - self.name_offsets[i]))
+        if text.length:
+            text.chars = &self.names[self.name_offsets[i]]
+        return text
 
     cdef bint may_overlap(self, Py_ssize_t i, const Read *read) noexcept nogil:
         """Whether htslib looks for the mate of a properly paired read."""

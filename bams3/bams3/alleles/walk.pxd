@@ -3,7 +3,7 @@
 # htslib visits the positions of a read one by one, and goes on to the next operation at most once a position. So an
 # operation of length 0 takes a position from those behind it.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.bam.fields cimport DELETION, INSERTION, MATCHES, QUERY, REFERENCE
 
@@ -19,13 +19,11 @@ cdef struct Read:
     int l_seq
     const uint8_t *seq      # as in BAM
     uint8_t *qual
-    const uint8_t *name
-    int name_length
+    int64_t since           # the base `changed` has the quality `before` at positions before: its mate changes it there
+    int32_t changed
     uint16_t flag
     uint8_t mapq
-    uint8_t before          # quality of the base `changed` at positions before `since`, which its mate changes
-    int64_t changed
-    int64_t since
+    uint8_t before
 
 
 cdef struct Run:

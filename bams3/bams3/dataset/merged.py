@@ -16,19 +16,19 @@ from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError
 
 
-class Tally(NamedTuple):
+class RecordTotals(NamedTuple):
     """The counts and sums of some records. Reference ids are those of the merged header."""
 
     counts: Counts
     sums: Sums
 
     @classmethod
-    def zero(cls) -> Tally:
+    def zero(cls) -> RecordTotals:
         """Of no records."""
         return cls(Counts.zero(), Sums.zero())
 
     @classmethod
-    def of_block(cls, block: Any) -> Tally:
+    def of_block(cls, block: Any) -> RecordTotals:
         """Of the records of a sorted RecordBlock, of any contigs."""
         total = cls.zero()
         unplaced = find_start(block, UNPLACED, -1 << 31)
@@ -39,25 +39,25 @@ class Tally(NamedTuple):
         return total
 
     @classmethod
-    def together(cls, tallies: Iterable[Tally]) -> Tally:
+    def together(cls, several: Iterable[RecordTotals]) -> RecordTotals:
         """Of all of these records."""
         total = cls.zero()
-        for tally in tallies:
-            total.add(tally)
+        for totals in several:
+            total.add(totals)
         return total
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: RecordTotals) -> None:
         """Add other records."""
         self.counts.add(other.counts)
         self.sums.add(other.sums)
 
-    def without(self, other: Tally) -> Tally:
+    def without(self, other: RecordTotals) -> RecordTotals:
         """Of these records without those of `other`. Raises ValueError unless those can be some of them."""
         counts, sums = self.counts.without(other.counts), self.sums.without(other.sums)
         summed = (row[0] for rows in sums.groups.values() for row in rows)
         if min(chain(counts.passed, counts.failed, *counts.by_reference.values(), summed)) < 0:
             raise ValueError("more records than there are")
-        return Tally(counts, sums)
+        return RecordTotals(counts, sums)
 
     def check(self, references: int) -> None:
         """Raise ValueError unless it is valid for records with a header of so many references."""
@@ -69,7 +69,7 @@ class Tally(NamedTuple):
         return [self.counts.to_json(), self.sums.to_json()]
 
     @classmethod
-    def from_json(cls, document: list[Any]) -> Tally:
+    def from_json(cls, document: list[Any]) -> RecordTotals:
         """The inverse of `to_json`. Raises ValueError or TypeError."""
         counts, sums = document
         return cls(Counts.from_json(counts), Sums.from_json(sums))
@@ -80,8 +80,8 @@ class Merged(NamedTuple):
     `changed`: those of them, as they were, that the batch has changed. `merging`: that of the plan, which another one
     may have replaced since."""
 
-    datasets: Tally
-    changed: Tally
+    datasets: RecordTotals
+    changed: RecordTotals
     merging: str
 
     def check(self, merging: str, references: int) -> None:
@@ -106,15 +106,15 @@ def merged_of(document: dict[str, Any]) -> Merged | None:
         return None
     of_batch = document["merge"]
     datasets, changed = (of_batch.pop(name) for name in ("datasets", "changed"))
-    return Merged(Tally.from_json(datasets), Tally.from_json(changed), **of_batch)
+    return Merged(RecordTotals.from_json(datasets), RecordTotals.from_json(changed), **of_batch)
 
 
-def kept_by(place: str, batches: Iterable[Merged]) -> Tally:
+def kept_by(place: str, batches: Iterable[Merged]) -> RecordTotals:
     """The records of datasets that no batch has changed. Raises DatasetError if there is no such number of them."""
     said = list(batches)
-    changed = Tally.together(batch.changed for batch in said)
+    changed = RecordTotals.together(batch.changed for batch in said)
     try:
-        return Tally.together(batch.datasets for batch in said).without(changed)
+        return RecordTotals.together(batch.datasets for batch in said).without(changed)
     except ValueError:
         raise DatasetError(
             f"{place}: the batches have changed more records of some dataset than its manifest counts; "

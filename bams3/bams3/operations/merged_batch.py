@@ -12,7 +12,7 @@ from bams3.bam.records import find_start
 from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import header_id
-from bams3.dataset.merged import Merged, Tally
+from bams3.dataset.merged import Merged, RecordTotals
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import SourceError
 from bams3.operations.batches import digest_of, identity_of, sizes_of_chunks
@@ -103,7 +103,7 @@ def merged_part(job: Conversion, shares: Shares, windows: Grid, mapper: Mapper, 
     records = MergedRecords(shares.inputs(windows), job.plan, mapper)
     part = written(job, records)
     part.windows, part.source_counts = list(windows.runs()), shares.counts()
-    datasets = records.datasets() if is_first else Tally.zero()
+    datasets = records.datasets() if is_first else RecordTotals.zero()
     part.merged = Merged(datasets, records.changed(), job.plan.merging)
     return part
 

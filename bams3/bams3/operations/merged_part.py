@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from bams3.dataset.manifest import Counts
-from bams3.dataset.merged import Tally
+from bams3.dataset.merged import RecordTotals
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
 from bams3.operations.convert import Conversion
@@ -42,7 +42,7 @@ def written(job: Conversion, records: MergedRecords) -> Part:
 def completed(part: Part, plan: Plan, records: MergedRecords) -> Part:
     """The part, which has all chunks of a dataset, with its windows and the numbers of its records."""
     assert part.sums is not None
-    Tally(part.counts, part.sums).add(records.kept())
+    RecordTotals(part.counts, part.sums).add(records.kept())
     part.windows = list(plan.grid.runs())
     return part
 

@@ -22,7 +22,7 @@ from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset.layout import last_window
 from bams3.dataset.manifest import Counts
-from bams3.dataset.merged import Tally
+from bams3.dataset.merged import RecordTotals
 from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
@@ -98,21 +98,21 @@ class MergedRecords:
         """The chunks that were set aside of a dataset that grows."""
         return [entry for each in self._chunks if not each.changes for entry in each.staying()]
 
-    def new(self) -> Tally:
+    def new(self) -> RecordTotals:
         """The records that were read of files, and those of datasets that have changed, as they are now."""
-        return Tally.together(each.new for each in self._inputs)
+        return RecordTotals.together(each.new for each in self._inputs)
 
-    def kept(self) -> Tally:
+    def kept(self) -> RecordTotals:
         """Those of datasets that have not changed. Raises FormatError if a manifest counts too few."""
-        return Tally.together(each.kept() for each in self._chunks)
+        return RecordTotals.together(each.kept() for each in self._chunks)
 
-    def datasets(self) -> Tally:
+    def datasets(self) -> RecordTotals:
         """All records of the datasets whose chunks can be copied."""
-        return Tally.together(each.whole() for each in self._chunks)
+        return RecordTotals.together(each.whole() for each in self._chunks)
 
-    def changed(self) -> Tally:
+    def changed(self) -> RecordTotals:
         """Those of them that have changed, as they were."""
-        return Tally.together(each.changed() for each in self._chunks)
+        return RecordTotals.together(each.changed() for each in self._chunks)
 
     @property
     def _chunks(self) -> Iterator["_Chunks"]:
@@ -159,7 +159,7 @@ class _Records:
 
     def __init__(self, each: MergeInput, plan: Plan, blocks: Iterator[RecordBlock], mapper: Mapper) -> None:
         self._input, self._plan, self._mapper = each, plan, mapper
-        self.new = Tally.zero()
+        self.new = RecordTotals.zero()
         self._references = [(name, length) for name, length in plan.references]
         self.translator = Translator(each.translation) if each.changes else None
         self._ahead = Ahead(self._checked(blocks))
@@ -191,8 +191,8 @@ class _Records:
     def _checked(self, blocks: Iterator[RecordBlock]) -> Iterator[RecordBlock]:
         """Yield the blocks with their new ids. Raises SourceError if these put them out of order."""
         last, seen = (0, -1), 0
-        for changed, tally in self._mapper(self._translated, blocks):
-            self.new.add(tally)
+        for changed, totals in self._mapper(self._translated, blocks):
+            self.new.add(totals)
             if not self._input.translation.keeps_order:
                 try:
                     last = check_order(changed, *last, seen, self._references)
@@ -205,9 +205,9 @@ class _Records:
             if len(changed):
                 yield changed
 
-    def _translated(self, block: RecordBlock) -> tuple[RecordBlock, Tally]:
+    def _translated(self, block: RecordBlock) -> tuple[RecordBlock, RecordTotals]:
         changed = self.translator.translated(block) if self.translator else block
-        return changed, Tally.of_block(changed)
+        return changed, RecordTotals.of_block(changed)
 
     def warn(self) -> None:
         """Print which tags were left out."""
@@ -224,7 +224,7 @@ class _Chunks:
         self._translator = Translator(each.translation)
         self._windows = [list(entries) for _, entries in groupby(dataset.whole, key=_place)]
         self._windows.reverse()
-        self.new, self._old = Tally.zero(), Tally.zero()
+        self.new, self._old = RecordTotals.zero(), RecordTotals.zero()
         """Of the records that change: as they become, and as they were."""
         self.aside: list[ChunkEntry] = []
         self._opened: dict[str, ChunkReader] = {}
@@ -316,11 +316,15 @@ class _Chunks:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
         return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
-    def _read(self, group: RowGroup) -> tuple[RecordBlock, Tally, Tally]:
+    def _read(self, group: RowGroup) -> tuple[RecordBlock, RecordTotals, RecordTotals]:
         """The records of a row group; if they change, also their numbers before and after it."""
         block = _block(group, len(self.dataset.references))
         changed = self._translator.translated(block) if self.changes else block
-        numbers = (Tally.zero(), Tally.zero()) if changed is block else map(Tally.of_block, (block, changed))
+        numbers = (
+            (RecordTotals.zero(), RecordTotals.zero())
+            if changed is block
+            else map(RecordTotals.of_block, (block, changed))
+        )
         return changed, *numbers
 
     def _stays(self, entry: ChunkEntry) -> bool:
@@ -340,16 +344,16 @@ class _Chunks:
             if "tag.PG:Z" in group.entry.streams
         )
 
-    def whole(self) -> Tally:
+    def whole(self) -> RecordTotals:
         """All records of the dataset, by the ids of the merged header."""
         assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
-        return self._of_plan(Tally(self.dataset.manifest.counts, self.dataset.manifest.sums))
+        return self._of_plan(RecordTotals(self.dataset.manifest.counts, self.dataset.manifest.sums))
 
-    def changed(self) -> Tally:
+    def changed(self) -> RecordTotals:
         """Those of them that have changed, as they were."""
         return self._of_plan(self._old)
 
-    def kept(self) -> Tally:
+    def kept(self) -> RecordTotals:
         """Those of them that have not. Raises FormatError if the manifest counts too few."""
         try:
             return self.whole().without(self.changed())
@@ -359,10 +363,10 @@ class _Chunks:
                 "run bams3 verify, and convert again"
             ) from None
 
-    def _of_plan(self, tally: Tally) -> Tally:
-        counts, references = tally.counts, self._input.translation.references
+    def _of_plan(self, totals: RecordTotals) -> RecordTotals:
+        counts, references = totals.counts, self._input.translation.references
         rows = {key if key < 0 else references[key]: row for key, row in counts.by_reference.items()}
-        return tally._replace(counts=Counts(counts.passed, counts.failed, rows))
+        return totals._replace(counts=Counts(counts.passed, counts.failed, rows))
 
     def warn(self) -> None:
         """Print which tags were left out."""
