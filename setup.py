@@ -50,7 +50,13 @@ def flags(path: Path) -> list[str]:
 
 
 class BuildKernels(build_ext):
-    """Translates the kernels to C, then compiles them. Other commands run this file too, and need no C."""
+    """Translates the kernels to C, then compiles them, on all cores. Other commands run this file too, and need no C."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = (
+            self.parallel or cores
+        )  # the build of an editable install does not heed setup's options
 
     def build_extensions(self) -> None:
         translated = cythonize(
@@ -98,8 +104,4 @@ extensions = [
 # One of the longest to compile: it begins first.
 extensions.insert(0, Extension(SHARED, [], extra_compile_args=["-O1", "-g0"]))
 
-setup(
-    ext_modules=extensions,
-    cmdclass={"build_ext": BuildKernels},
-    options={"build_ext": {"parallel": cores}},
-)
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildKernels})
