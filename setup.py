@@ -50,7 +50,7 @@ def flags(path: Path) -> list[str]:
 
 
 class BuildKernels(build_ext):
-    """Translates the kernels to C, then compiles them, on all cores. Other commands run this file too, and need no C."""
+    """Translates the kernels to C and compiles them, on all cores. Other commands run this file too, and need no C."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
