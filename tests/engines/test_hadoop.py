@@ -1,5 +1,6 @@
 """docs/engines/hadoop.md on Hadoop itself: each command as it stands there; the first task of some is killed once."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def here(engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory as the page begins, with the dataset in 7 chunks, which are of two map tasks."""
-    folder = tmp_path_factory.mktemp("the page")
+    folder = tmp_path_factory.mktemp("page")
     begin("hadoop.md", folder, engine_dataset, commands)
     (folder / "NA12878.bams3").unlink()
     bams3.convert(engine_dataset.with_suffix(".bam"), folder / "NA12878.bams3", chunk_size="512K")
@@ -74,10 +75,13 @@ def test_regions(cluster: dict[str, str], listed: Path, engine_coverage: dict[st
     assert (listed / "NA12878.regions.bed").read_bytes() == engine_coverage["S1.regions.bed.gz"]
 
 
-def test_coverage(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
-    """With a task that is killed once."""
-    run_block(FILES, here, cluster)
-    found = {name.replace("NA12878", "S1"): data for name, data in coverage_files(here / "out").items()}
+def test_coverage(
+    cluster: dict[str, str], here: Path, tmp_path: Path, engine_coverage: dict[str, bytes]
+) -> None:
+    """With a task that is killed once, and a space in all paths, which Hadoop's own `-files` does not take."""
+    spaced = Path(shutil.copytree(here, tmp_path / "the page", symlinks=True))
+    run_block(FILES, spaced, cluster)
+    found = {name.replace("NA12878", "S1"): data for name, data in coverage_files(spaced / "out").items()}
     assert found == engine_coverage
     assert Path(cluster["FOLDER"], "killed-coverage").is_dir()
 

@@ -30,7 +30,7 @@ cdef enum:
 
 
 cdef class Pile:
-    """Reads of a contig: those that settle what stands at the positions [start, stop), or some of them (see `Piles`)."""
+    """Reads of a contig: those that settle what stands at the positions [start, stop), or some (see `Piles`)."""
 
     def __cinit__(self, Py_ssize_t most=0):
         self.held = []
@@ -110,7 +110,7 @@ cdef class Piles:
     """Takes the row groups of a dataset in order and gives `Pile`s; as htslib does, up to the start of the last read.
 
     `max_depth`: a read is left out if as many others lie at its start, unless it is the first one there. `overlaps`:
-    change the qualities of overlapping mates. `once`: give every read once, when no mate can change it any more, so that
+    change the qualities of overlapping mates. `once`: give every read once, when no mate can change it any more, so
     only reads that wait for their mates are kept; the positions of a pile are then those of its reads, not complete.
     """
 

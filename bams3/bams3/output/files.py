@@ -59,21 +59,16 @@ def open_output(
 def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[str], BinaryIO]]:
     """Context manager: yield a function that creates `prefix + suffix`; the files appear once all are complete.
 
-    Raises UsageError if the prefix is only a folder, if its directory does not exist, if a file is one of the `inputs`,
-    or if no result may be written there.
+    Raises UsageError if the directory of the prefix does not exist, if a file would be hidden or is one of the
+    `inputs`, or if no result may be written there.
     """
-    folder, name = os.path.split(prefix)
-    if name in ("", ".", ".."):
-        raise UsageError(
-            f"{prefix}: the files would be hidden, because their names begin with this prefix; give a name, too, such "
-            f"as {os.path.join(folder, name, 'NA12878')}"
-        )
     with ExitStack() as files:
         if is_remote(prefix):
             place, name = open_object(prefix)
             _refuse_dataset(_remote_dataset_around(prefix), prefix)
 
             def create(suffix: str) -> BinaryIO:
+                _refuse_hidden(prefix, suffix)
                 refuse_inputs(prefix + suffix, *inputs)
                 return files.enter_context(place.create(name + suffix))
 
@@ -87,6 +82,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
 
         def create(suffix: str) -> BinaryIO:
             path = prefix + suffix
+            _refuse_hidden(prefix, suffix)
             refuse_inputs(path, *inputs)
             refuse_place(path)
             if is_special(path):
@@ -100,6 +96,16 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
         for file in made:
             file.appear(sync=True)
         sync_folder(directory or ".")
+
+
+def _refuse_hidden(prefix: str, suffix: str) -> None:
+    """Raise UsageError if a file has no name but its suffix, because the prefix is a folder."""
+    folder, name = os.path.split(prefix)
+    if name in ("", ".", "..") and (name + suffix).startswith("."):
+        raise UsageError(
+            f"{prefix}: the files would be hidden, because their names begin with this prefix; give a name, too, such "
+            f"as {os.path.join(folder, name, 'NA12878')}"
+        )
 
 
 def refuse_inputs(out: str, *inputs: str | None) -> None:

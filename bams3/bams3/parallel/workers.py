@@ -210,13 +210,12 @@ def result_of(future: "Future[Result]") -> Result:
     A wait that begins at the very moment of a signal does not notice it, in CPython. Waiting in turns of TURN seconds
     delays Ctrl-C in this case; waiting for the future would delay it until the task has ended.
     """
-    if not future.done():
-        from threading import Event
+    from threading import Event
 
-        done = Event()
-        future.add_done_callback(lambda _: done.set())
-        while not done.wait(TURN):
-            pass
+    done = Event()
+    future.add_done_callback(lambda _: done.set())
+    while not done.wait(TURN):
+        pass
     try:
         return future.result()
     finally:  # as in `_in_order`
