@@ -47,7 +47,7 @@ TAKES_SPACE = ("create", "write", "sync", "rename", "link", "mkdir")
 
 
 class Control(ctypes.Structure):
-    """The orders: `struct control` of shim.c."""
+    """The orders: `struct control` of orders.h."""
 
     _fields_ = (
         ("root", ctypes.c_char * 1024),

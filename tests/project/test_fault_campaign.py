@@ -33,7 +33,7 @@ def test_a_short_campaign() -> None:
 
 def test_the_orders_are_those_of_the_library() -> None:
     """Python and C agree on the structure: what its fields are, and in which order kinds come."""
-    source = (TESTS / "faults/shim.c").read_text()
+    source = (TESTS / "faults/orders.h").read_text()
     kinds = source.partition("enum kind { ")[2].partition(" }")[0]
     assert [kind.lower() for kind in kinds.split(", ")] == shim.KINDS
     assert "{ LOCK = LIST + 1, EXCHANGE, REPLACE, FOLDER_SYNC, TRAITS }" in source
