@@ -13,6 +13,7 @@ from bams3.bam.lossy import Loss
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, SourceError, UsageError
+from bams3.operations import merge_input
 from bams3.operations import merging as code
 from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
@@ -144,13 +145,14 @@ def test_real_files(tmp_path: Path) -> None:
 def _copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the chunks whose records are decoded."""
     decoded: list[str] = []
-    read = code._block
+    read = code.block_of
 
     def seen(group: Any, references: int) -> Any:
         decoded.append(group.chunk.name)
         return read(group, references)
 
-    monkeypatch.setattr(code, "_block", seen)
+    for module in (code, merge_input):
+        monkeypatch.setattr(module, "block_of", seen)
     return decoded
 
 

@@ -21,9 +21,10 @@ from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
+from bams3.operations.merge_input import MergeInput
 from bams3.operations.merged_batch import Shares, merged_part
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
-from bams3.operations.merging import MergedRecords, MergeInput
+from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.operations.windows import part_name
 from bams3.parallel.uploads import Uploads

@@ -16,8 +16,9 @@ from bams3.dataset.merged import Merged, RecordTotals
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import SourceError
 from bams3.operations.batches import digest_of, identity_of, sizes_of_chunks
+from bams3.operations.merge_input import MergeInput, decoded, has_windows_of
 from bams3.operations.merged_part import written
-from bams3.operations.merging import MergedRecords, MergeInput, decoded, has_windows_of
+from bams3.operations.merging import MergedRecords
 from bams3.operations.windows import blocks_of, sizes_of
 from bams3.sources.wrapped import WrappedSource
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from bams3.bam.flags import REVERSE
-from bams3.bam.merged_header import Translation
 from bams3.bam.records import RecordBlock, check_order
 from bams3.bam.translate import Translator
 from bams3.chunk.entry import ChunkEntry
@@ -29,8 +28,9 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError
 from bams3.operations.copying import is_same
 from bams3.operations.interleaved import Ahead, interleaved, merged_blocks
+from bams3.operations.merge_input import MergeInput, block_of, decoded, has_windows_of
 from bams3.operations.row_groups import ChunkKey, StoredRowGroup
-from bams3.sources.inputs import Mapper, Source
+from bams3.sources.inputs import Mapper
 from bams3.sources.messages import show
 
 FOOTERS = 64
@@ -39,16 +39,6 @@ Place = tuple[int, int]
 """Of a window, in the order of BAM: its reference id (−1 as 2^32 − 1) and its start."""
 NOWHERE = (1 << 32, 0)  # after all windows
 _UNPLACED = (1 << 32) - 1
-
-
-class MergeInput(NamedTuple):
-    """An input, and what becomes of its ids."""
-
-    opened: "Source | DatasetReader"
-    name: str
-    translation: Translation
-    changes: bool = True
-    """Whether its records get the ids of the merged header. Those of a dataset that grows have them."""
 
 
 class MergedRecords:
@@ -135,23 +125,6 @@ def _of(each: MergeInput, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
             return _Chunks(each, each.opened, plan, mapper)
         return _Records(each, plan, decoded(each.opened, mapper), mapper)
     return _Records(each, plan, each.opened.blocks(mapper), mapper)
-
-
-def has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool:
-    """Whether the windows of a dataset are those of the plan."""
-    manifest = dataset.manifest
-    return (
-        dataset.is_whole
-        and manifest.sums is not None
-        and manifest.joined is None
-        and plan.joined is None
-        and manifest.chunk_size == plan.chunk_size
-        and each.translation.keeps_order
-        and all(
-            plan.lengths[new] == length
-            for new, (_, length) in zip(each.translation.references, manifest.references, strict=True)
-        )
-    )
 
 
 class _Records:
@@ -318,7 +291,7 @@ class _Chunks:
 
     def _read(self, group: RowGroup) -> tuple[RecordBlock, RecordTotals, RecordTotals]:
         """The records of a row group; if they change, also their numbers before and after it."""
-        block = _block(group, len(self.dataset.references))
+        block = block_of(group, len(self.dataset.references))
         changed = self._translator.translated(block) if self.changes else block
         numbers = (
             (RecordTotals.zero(), RecordTotals.zero())
@@ -371,19 +344,6 @@ class _Chunks:
     def warn(self) -> None:
         """Print which tags were left out."""
         _warn(self._input, self._translator)
-
-
-def decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
-    """All records of a dataset, or of chunks without one."""
-    jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
-    return mapper(partial(_block, references=len(dataset.references)), (group for (group,) in jobs))
-
-
-def _block(group: RowGroup, references: int) -> RecordBlock:
-    """The valid records of a row group, with a header of so many references."""
-    block: RecordBlock = group.valid_block(references)
-    group.spans.clear()  # release the fetched bytes
-    return block
 
 
 def _warn(each: MergeInput, translator: Translator | None) -> None:
