@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awaited import until
 from bams3.api import dataset as api
 from engines import run_bams3 as run
+from servers.awaited import until
 
 import bams3
 

@@ -16,7 +16,6 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from awaited import until
 from bams3.bridge import http_content, http_htsget, http_server
 from bams3.bridge.http_content import Work
 from bams3.bridge.http_log import ClientLeftError
@@ -25,6 +24,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
 from mounts import fuse, limit, running  # noqa: F401
 from served import HANG, Server, client, rest_of, serving
+from servers.awaited import until
 from servers.faults import Faults
 from uvicorn.server import ServerState
 from virtual_bams import whole

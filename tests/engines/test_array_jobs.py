@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from awaited import until
 from bams3.storage import open_storage
 from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
+from servers.awaited import until
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT

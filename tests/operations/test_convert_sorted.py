@@ -13,7 +13,6 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from awaited import until
 from bam_blocks import piped
 from bams3.duplicates.options import Markdup
 from bams3.operations import convert as converting
@@ -23,6 +22,7 @@ from engines import run_bams3 as run
 from engines import run_block
 from listings import contents
 from peers import DATA, need
+from servers.awaited import until
 
 BAM = DATA / "illumina_chr22_NA12878.bam"
 PAGE = Path(__file__).parents[2] / "docs" / "from-the-aligner.md"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pysam
 import pytest
-from awaited import until
 from bams3.api import dataset as api
 from bams3.dataset.reader import DatasetReader
 from bams3.operations import map_command
 from engines import BAMS3
 from engines import run_bams3 as run
+from servers.awaited import until
 
 import bams3
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awaited import until
 from bams3.dataset import layout, parts
 from bams3.dataset.plan import read_plan
 from bams3.dataset.reader import DatasetReader
@@ -18,6 +17,7 @@ from bams3.operations.merge import merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
 from remote_datasets import asked, files
+from servers.awaited import until
 from servers.faults import PASSING, Faults
 from servers.fixtures import s3_client
 

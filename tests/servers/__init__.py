@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from awaited import until
+from servers.awaited import until
 
 _claims: list[socket.socket] = []
 

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from awaited import until
-
 from servers import free_port, process, script
+from servers.awaited import until
 from servers.jars import SHORT, class_path  # containers do not inherit JAVA_TOOL_OPTIONS of conftest.py
 
 OPENED = "--add-opens=java.base/java.lang=ALL-UNNAMED"  # its libraries are older than Java 17

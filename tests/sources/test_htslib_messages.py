@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from awaited import until
 from bams3.errors import SourceError
 from bams3.sources.messages import LOSSY, Messages
+from servers.awaited import until
 from small_inputs import HEAD, SAM, Samtools, records_of, run
 
 import bams3

@@ -11,9 +11,9 @@ from pathlib import Path
 from string import Template
 
 import pytest
-from awaited import until
 from pages import taken_by
 from peers import need
+from servers.awaited import until
 from servers.batch import CREDENTIALS, IMAGE, Batch, batch_with_snakemake
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, waiting, write_sheet
 

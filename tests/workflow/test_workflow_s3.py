@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awaited import until
 from bams3.storage import open_storage
 from pages import taken_by
+from servers.awaited import until
 from workflows import (
     CONFIG,
     CONVERTS,

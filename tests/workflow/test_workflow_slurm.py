@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awaited import until
 from pages import taken_by
+from servers.awaited import until
 from servers.slurm import Slurm
 from workflows import (
     CONFIG,
