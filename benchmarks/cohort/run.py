@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
+sys.path[:0] = [str(BENCHMARKS), *(str(BENCHMARKS.parent / folder) for folder in ("tests", "tests/support"))]
 
 import simulate  # noqa: E402
 from harness.table import processor, system  # noqa: E402
 from servers.batch import IMAGE, Batch, batch_with_snakemake  # noqa: E402
 from servers.slurm import slurm  # noqa: E402
-from workflows import ROOT, SNAKEFILE, below, checkout, configure, in_storage, job_environment  # noqa: E402
+from workflows import ROOT, SNAKEFILE, below, checkout, configure, job_environment  # noqa: E402
 
 CONFIG: dict[str, Any] = {
     "samples": "samples.tsv",
@@ -156,7 +156,9 @@ def on_aws(cohort: Path, work: Path, environment: dict[str, str]) -> tuple[Used,
         upload(aws, cohort)
         os.environ.update(aws.environment)
         words = ["--profile", "profiles/aws-batch", "--container-image", IMAGE, "--quiet", "rules", "host"]
-        used = snakemake(lab, environment | aws.environment, *words, *in_storage("s3://lab/cohort"))
+        used = snakemake(
+            lab, environment | aws.environment, *words, "--default-storage-prefix", "s3://lab/cohort"
+        )
         return used, below("s3://lab/cohort", "results")
 
 

@@ -124,3 +124,13 @@ def test_the_source_root_never_shadows_the_installed_package() -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     assert Path(found.stdout.strip()).name == "__init__.py"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").glob("**/run.py")), ids=lambda path: path.parent.name
+)
+def test_benchmarks_find_what_they_import(path: Path) -> None:
+    """They are run as programs, which have other folders to import from than tests."""
+    command = [sys.executable, "-c", "import runpy, sys; runpy.run_path(sys.argv[1], run_name='tried')", path]
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
