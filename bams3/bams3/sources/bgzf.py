@@ -25,8 +25,8 @@ PLAIN_GZIP = (
     "plain gzip instead of a BGZF block; the file is damaged, or convert it to BGZF with samtools view -b"
 )
 NOTHING_KNOWN = "no BGZF block here; the file is damaged or not BGZF"
-READ_SIZE = 1 << 21
-FIRST_PORTION, PORTION_SIZE = 1 << 12, 1 << 22
+READ_SIZE = 1 << 20
+FIRST_PORTION, PORTION_SIZE = 1 << 12, 1 << 20
 PORTION_BLOCKS = 1 << 12
 """Maximum number of blocks in a portion: every block takes memory, however little it holds."""
 NO_END = 1 << 64
@@ -77,7 +77,7 @@ class BlockReader:
             file.seek(self._offset)
 
     def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        """The remaining inflated bytes, in portions of about 4 MB; the first portions are smaller.
+        """The remaining inflated bytes, in portions of about 1 MB; the first portions are smaller.
 
         `mapper` inflates them, and calls `made` with each portion, whose results are yielded. With the built-in map
         nothing is read before it is requested, so that another call continues after the portion that was taken last.

@@ -55,7 +55,7 @@ class Source(Protocol):
         """Whether all records can be read only once, as from a pipe."""
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator["RecordBlock"]:
-        """All records in file order, in blocks of about 4 MB (or of one record, if it is larger).
+        """All records in file order, in blocks of about 1 MB (or of one record, if it is larger).
 
         Unless `ordered`, they may be in any order.
         """

@@ -30,7 +30,7 @@ class Reader(Protocol):
         """Whether it ended without its format's end-of-file marker (only if that is allowed)."""
 
     def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        """The remaining bytes, in portions of about 4 MB, of which the first are smaller. `mapper` inflates them, and
+        """The remaining bytes, in portions of about 1 MB, of which the first are smaller. `mapper` inflates them, and
         calls `made` with each, whose results are yielded."""
 
 
