@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hashlib import md5
 
 from bams3.bam.header import Header, checksums
-from bams3.bam.records import RecordBlock
+from bams3.bam.records import RecordBlock, end_of_contig
 from bams3.errors import SourceError
 
 PORTION = 1 << 22  # bases
@@ -55,12 +55,12 @@ class Sequences:
 
 def contigs_of(block: RecordBlock) -> set[int]:
     """The reference ids of records."""
-    import numpy as np
-
-    starts = np.asarray(block.offsets, np.int64)[:-1]
-    data = np.frombuffer(memoryview(block.data), np.uint8)
-    ids = data[starts[:, None] + np.arange(4, 8)].view("<i4")
-    return set(np.unique(ids).tolist())
+    found: set[int] = set()
+    number = 0
+    while number < len(block):
+        number, reference_id = end_of_contig(block, number)
+        found.add(reference_id)
+    return found
 
 
 def contigs_in_shared_slices(crai: Iterable[bytes]) -> set[int]:
