@@ -1,4 +1,3 @@
-# Compiled with -O3: its loops over bytes gain by it.
 """Planes of integers: the lowest bytes of all of them, their second bytes, and so on."""
 
 from libc.stdint cimport uint8_t

@@ -1,4 +1,3 @@
-# Compiled with -O3: its loops over bytes gain by it.
 """QUAL.
 
 ``qual``: the qualities of all records, concatenated (missing ones are 0xFF, as in BAM). If the

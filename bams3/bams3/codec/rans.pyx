@@ -1,4 +1,3 @@
-# Compiled with -O3: its loops over bytes gain by it.
 """rANS: entropy coding of bytes, independently (order 0) or in the context of the previous byte (order 1).
 
 Range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes with 16-bit renormalisation (Giesen,

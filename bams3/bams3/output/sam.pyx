@@ -1,4 +1,3 @@
-# Compiled with -O3: its loops over bytes gain by it.
 """SAM text of BAM records, byte for byte what `samtools view` 1.16 prints.
 
 Every record's text has a bound that follows from its size, so room is reserved once a record and
