@@ -41,14 +41,14 @@ def read_lanes(path):
         )
     except (UnicodeDecodeError, csv.Error):
         raise ConfigurationError(
-            f"{path}: not text with tabs between columns; save it so, as UTF-8"
+            f"{path}: not tab-separated text; save it as tab-separated text in UTF-8"
         )
     for number, row in enumerate(rows, 1):
         where = f"{path}: row {number}"
         configuration.check(row, schema("lanes"), where)
         if row["lane"] in found[row["sample"]]:
             raise ConfigurationError(
-                f"{where}: lane {row['lane']} of {row['sample']} is there twice; rename one"
+                f"{where}: lane {row['lane']} of {row['sample']} is listed twice; rename one"
             )
         for column in ("fastq_1", "fastq_2"):
             if not os.path.isfile(row[column]):

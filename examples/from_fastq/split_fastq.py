@@ -58,7 +58,9 @@ def _reads(packed: BinaryIO) -> Iterator[tuple[bytes, ...]]:
     try:
         for read in zip(*[BufferedReader(igzip.open(packed), BUFFER)] * 4, strict=True):
             if read[0][:1] != b"@" or read[2][:1] != b"+":
-                raise SourceError(f"{packed.name}: not FASTQ with four lines for each read; write it so")
+                raise SourceError(
+                    f"{packed.name}: not FASTQ with four lines for each read; convert it to that layout"
+                )
             yield read
     except (EOFError, ValueError, igzip.BadGzipFile, isal_zlib.error):
         raise SourceError(f"{packed.name}: truncated, damaged or not gzipped FASTQ; copy it again") from None

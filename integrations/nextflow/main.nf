@@ -22,7 +22,7 @@ def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
     def mistakes = rows.collectMany { row -> mistakes_of(row).collect { mistake -> "${path}: sample ${row.sample}: ${mistake}" } }
     mistakes += rows.countBy { row -> row.sample }.findAll { name, count -> count > 1 }.collect { name, count ->
-        "${path}: sample ${name} is there ${count} times"
+        "${path}: sample ${name} is listed ${count} times; keep one row"
     }
     if (mistakes) {
         error(mistakes.join('\n'))
@@ -95,7 +95,7 @@ workflow PROCESS_CHUNKS {
 workflow {
     def unknown = params.keySet() - known_parameters()
     if (unknown) {
-        log.warn("unknown parameters, which change nothing: ${unknown.join(', ')}; there are ${known_parameters().join(', ')}")
+        log.warn("unknown parameters are ignored: ${unknown.join(', ')}; known parameters: ${known_parameters().join(', ')}")
     }
     if (!params.input) {
         error("give --input samples.tsv: columns sample, and alignments or dataset")

@@ -222,7 +222,7 @@ def test_files_of_tokens_that_are_wrong(tmp_path: Path, text: str) -> None:
 OPTIONS = {
     "--public --tokens {t} {d}": "--public and --tokens cannot be combined; give one of them",
     "--certificate {t} {d}": "--certificate and --key belong together; give both",
-    "--certificate {t} --key {t} {d}": "no certificate in PEM format",
+    "--certificate {t} --key {t} {d}": "not a certificate in PEM format",
     "--certificate none --key none {d}": "No such file",
     "--tokens none {d}": "No such file",
 }

@@ -69,7 +69,7 @@ NEXT = "GET /datasets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         f"GET /data sets HTTP/1.1\r\nHost: localhost\r\n\r\n{NEXT}",
     ],
     ids=[
-        "the request has two lengths of its body",
+        "the request gives the length of its body twice",
         "two lengths",
         "an unknown coding",
         "a blank",

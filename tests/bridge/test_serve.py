@@ -308,8 +308,8 @@ MISTAKES = {
         ["--host", "0.0.0.0", "{1}"],
         "others could read the datasets; give --tokens",
     ),
-    "no such host": (["--host", "192.0.2.1", "--public", "{1}"], "can't listen at 192.0.2.1, port 0"),
-    "no such port": (["--port", "70000", "{1}"], "--port 70000: give 0 to 65535"),
+    "no such host": (["--host", "192.0.2.1", "--public", "{1}"], "can't listen on 192.0.2.1, port 0"),
+    "no such port": (["--port", "70000", "{1}"], "--port 70000: give a number from 0 to 65535"),
     "no folder": (["--bigwigs", "{0}/none", "{1}"], "none: no such folder"),
     "no memory": (["--memory", "0", "{1}"], "give a positive number"),
 }

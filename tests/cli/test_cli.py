@@ -259,7 +259,7 @@ def test_verify(run: Run, small: Path, dataset: str, tmp_path: Path) -> None:
     assert run("verify", dataset)[0] == 0
     code, text, errors = run("verify", "--against", small / "small.bam", dataset)
     assert (code, errors) == (0, "")
-    assert text.endswith(": 14 records in 8 chunks, all well\n")
+    assert text.endswith(": 14 records in 8 chunks, no problems found\n")
     copy = shutil.copytree(dataset, tmp_path / "copy.bams3")
     chunk = Path(bams3.open(copy).chunks[1].path)
     data = bytearray(chunk.read_bytes())

@@ -158,7 +158,7 @@ def test_samples_have_links_to_their_bigwigs(opened: Callable, tmp_path: Path) -
 def test_head(small_page: Any, opened: Callable, small: Path) -> None:
     assert small_page.inner_text("h1") == small_page.title() == ABOUT.title
     found = told(small_page)
-    assert found.pop("File of").startswith("2001-09-0")
+    assert found.pop("Written").startswith("2001-09-0")
     assert found == {
         "Contigs": "2 of 2,500,000 bp, as in GRCh38.dict",
         "Reference": "GRCh38.fa",

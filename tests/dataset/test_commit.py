@@ -95,7 +95,8 @@ def test_what_can_not_be_removed_after_the_commit_is_a_warning(
 
     monkeypatch.setattr(parts, "delete_parts", fails)
     assert convert(source, tmp_path / "d")
-    message = f"{tmp_path}/d: complete, but files of its conversion could not be removed: {tmp_path}/d/_parts/plan.json"
+    left = f"{tmp_path}/d/_parts/plan.json"
+    message = f"{tmp_path}/d: complete, but files that it no longer needs could not be removed: {left}"
     assert message in caplog.text
     monkeypatch.undo()
     (

@@ -193,7 +193,7 @@ def test_several_datasets(
     names = "\t".join([chunks[0], str(other), str(dataset)])
     assert counted == f"#contig\tstart\tend\t{names}\nchr1\t0\t6000\t2\t1\t2\n"
     assert len(printed(capfd, "chunks", chunks[0], str(other)).splitlines()) == 2
-    assert printed(capfd, "verify", chunks[0], str(other)).count("all well") == 2
+    assert printed(capfd, "verify", chunks[0], str(other)).count("no problems found") == 2
 
 
 BED = "chr1\t0\t300\tgene A\nlast\t0\t9\nelsewhere\t0\t900\nchr2\t0\t600000\n"
@@ -291,7 +291,7 @@ def test_results_beside_chunks(dataset: Path, tmp_path: Path, capfd: pytest.Capt
     (copy / "data/chr1/000000000-000262144.result").write_text("53\n")
     assert main(["verify", str(copy)]) == 0
     out, err = capfd.readouterr()
-    assert "all well" in out
+    assert "no problems found" in out
     assert (
         err == f"bams3 verify: note: {copy}: not in the index: 1 file data/chr1/000000000-000262144.result\n"
     )

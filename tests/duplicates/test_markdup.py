@@ -321,8 +321,8 @@ WORDS = {
     "--barcode-name": "need --markdup; add it",
     "--markdup --batch 1/2": "--markdup cannot be combined",
     "--markdup --barcode-rgx [": "'[' is not a regular expression",
-    f"--markdup --barcode-rgx (a{'+' * 46})": "repeats what it repeats too often",
-    "--markdup --barcode-rgx (((a{99}){99}){99})": "repeats what it repeats too often",
+    f"--markdup --barcode-rgx (a{'+' * 46})": "has too many repetitions of repetitions",
+    "--markdup --barcode-rgx (((a{99}){99}){99})": "has too many repetitions of repetitions",
 }
 
 

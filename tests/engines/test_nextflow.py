@@ -146,7 +146,7 @@ MISTAKES = (
 @pytest.mark.parametrize(
     ("rows", "messages"),
     [
-        (None, ["give --input samples.tsv", "unknown parameters, which change nothing: chunk-size"]),
+        (None, ["give --input samples.tsv", "unknown parameters are ignored: chunk-size"]),
         (WRONG, MISTAKES),
         ("S1\t\tnowhere.bam\n", ["nowhere.bam"]),
     ],

@@ -24,7 +24,7 @@ MAKES = {*shim.CHANGES} - {"write", "sync"}
 _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorcode))})$)")
 """A line that says more than what the system says."""
 _WARNING = re.compile(
-    r"\w.*: (the numbers of records are not compared with it$|complete, but files of its conversion)"
+    r"\w.*: (the number of records is not checked against the index$|complete, but files that it no longer needs)"
     "|^bams3 map: d.bams3/data/.*chunk: |^bams3 repair: note: |: the records of the (new )?dataset differ from "
 )
 _REST = re.compile(

@@ -282,7 +282,7 @@ ERRORS = {
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
     "--sites {t}/intervals.txt {a}": "intervals.txt, line 2: not a site; expected contig, position (1 or more), and "
-    "optionally REF (letters) and ALT; name a file of intervals .bed",
+    "optionally REF (letters) and ALT; name a file of intervals NAME.bed",
     "--sites {t}/far.tsv {a}": "far.tsv, line 1: not a site",
     "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
     "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",

@@ -149,7 +149,7 @@ def test_only_windows_with_new_reads_are_written(tmp_path: Path, options: dict[s
 def test_of_two_appends_at_a_time_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = made(tmp_path, "one", PLACES), made(tmp_path, "two", [(0, 9)])
     before = contents(one)
-    with alone(str(one)), pytest.raises(DatasetError, match="another process appends to it"):
+    with alone(str(one)), pytest.raises(DatasetError, match="another process is appending to it"):
         append(one, [two])
     assert contents(one) == before
 
@@ -297,7 +297,7 @@ def test_nothing_to_append(tmp_path: Path, ending: str) -> None:
     said = run("append", one, none.with_suffix(ending), none)
     assert said.returncode == 0
     assert said.stderr == (
-        f"bams3 append: {one}: nothing to append: the inputs have no reads; the dataset stays as it is\n"
+        f"bams3 append: {one}: nothing to append: the inputs have no reads; the dataset is unchanged\n"
     )
     assert (contents(one), files(one)) == (before, was)
     append(one, [none, made(tmp_path, "two", [(0, 9)])])

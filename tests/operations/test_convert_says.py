@@ -43,4 +43,4 @@ def test_many_contigs(
     text = "@HD\tVN:1.6\tSO:coordinate\n" + "".join(lines)
     (tmp_path / "in.sam").write_text(text)
     convert(tmp_path / "in.sam", tmp_path / "out")
-    assert (f"{contigs} long contigs; each one with reads becomes a folder" in caplog.text) == warned
+    assert (f"{contigs} long contigs; each of them that has reads becomes a folder" in caplog.text) == warned

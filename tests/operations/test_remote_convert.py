@@ -78,7 +78,7 @@ def test_parts(small: Path, bucket: str) -> None:
     target = f"{bucket}/parts.bams3"
     for number in (3, 1, 2):
         convert(small, target, chunk_size="256K", batch=(number, 3))
-    with pytest.raises(DatasetError, match="this part exists"):
+    with pytest.raises(DatasetError, match="this part already exists"):
         convert(small, target, chunk_size="256K", batch=(1, 3))
     _, requests, _ = asked(lambda: merge(target))
     assert objects(target) == files(small.with_suffix(".bams3"))

@@ -140,5 +140,5 @@ def test_a_template_may_take_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> 
     made = [record for number in range(60) for record in 2 * [hostile.good(name=b"%d" % number)]]
     monkeypatch.setattr(fixmate, "MOST", 2 * (fixmate.READ + len(made[-1])))
     mended_by_us(made)
-    with pytest.raises(SourceError, match=r"^x\.bam: reads of one name take more than"):
+    with pytest.raises(SourceError, match=r"^x\.bam: reads with the same name take more than"):
         mended_by_us([*made, made[-1]])

@@ -317,7 +317,7 @@ def test_what_is_needed_again_is_refused_before_it_is_waited_for(
     done = run_bams3(*(word.format(**places) for word in AGAIN[case]), stdin=subprocess.DEVNULL, timeout=600)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     name = "standard input" if "-" in AGAIN[case] else str(pipe)
-    assert f"{name} can be read only once, and " in done.stderr
+    assert f"{name} can be read only once, but " in done.stderr
     assert not out.exists()
 
 

@@ -15,7 +15,7 @@ NOT_A_URL = (
     "not the URL of a server; give http:// or https://, a host (IPv6 in brackets) and, if needed, a port"
 )
 NO_SCHEME = "not the URL of a server; it has no scheme; write https://"
-NO_KEY = "the value contains a blank, a newline or another invalid character; set it again"
+NO_KEY = "the value contains a space, a newline or another invalid character; set it again"
 NO_NUMBER = "give a whole number from 1 to 1000"
 NO_PROXY = "not the URL of a proxy; give one such as http://host:3128, or unset it"
 

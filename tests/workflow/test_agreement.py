@@ -198,7 +198,7 @@ def test_read_groups() -> None:
         (
             [("chr2", 499), ("chr1", 1000)],
             [],
-            "chr2 has 499 bp, and 500 in the samples: another genome build; use",
+            "chr2 has 499 bp, but 500 bp in the samples: another genome build; use",
         ),
         ([], [], "does not list these contigs of the samples: chr1"),
     ],

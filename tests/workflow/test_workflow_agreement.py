@@ -96,7 +96,7 @@ SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
     (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}},
      "config: cohort: sex_contigs: the samples have no contig chrY"),
-    (None, IDENTITY, "x.vcf: no such file; config: identity: sites names it"),
+    (None, IDENTITY, "x.vcf: no such file; check config: identity: sites"),
     (write("x.vcf", "1\t5\t.\tA\tC\n"), IDENTITY, "config: identity: sites: x.vcf: the samples have none"),
     (write("x.vcf", "chr1\t500001\t.\tA\tC\n"), IDENTITY, "config: identity: sites: x.vcf: chr1 500000 500001: "),
     (write("x.vcf", "chr1\t5\t.\tA\tC\nchrX\t5\t.\tA\tC\n"), IDENTITY, None),
@@ -130,7 +130,7 @@ CASES: list[tuple[Any, dict[str, Any], str | None]] = [
     (of_cram, {"reference": "reference.fa"}, None),
     (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 differs: "),
     (stale, CALLING, "reference.fa.fai: chr2 is not at its offset: reference.fa has changed since; "),
-    (remove_fai, CALLING, "reference.fa.fai: no such file; make it with: samtools faidx reference.fa"),
+    (remove_fai, CALLING, "reference.fa.fai: no such file; create it with: samtools faidx reference.fa"),
     (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: invalid line in a .fai; "),
     (write("reference.dict", "@SQ\tSN:chr1\tLN:5\n"), CALLING, "reference.dict: chr1 has 5 bp, and 500000 in the"),
     (write("reference.dict", "@SQ\tSN:chr1\n"), CALLING, "reference.dict: a header line has no SN or no valid LN"),
@@ -178,6 +178,6 @@ def test_samples_that_are_the_same_file(tmp_path: Path, monkeypatch: pytest.Monk
     warnings: list[str] = []
     checks.warn_of_twins(rows, "s.tsv", warnings.append)
     assert warnings == [
-        "s.tsv: samples S1 and S2 are the same file, b/../a.bam; correct one of the rows",
-        "s.tsv: samples S4 and S5 are the same file, link.bams3; correct one of the rows",
+        "s.tsv: samples S1 and S2 have the same file, b/../a.bam; correct one of the rows",
+        "s.tsv: samples S4 and S5 have the same file, link.bams3; correct one of the rows",
     ]

@@ -81,8 +81,8 @@ REFUSED = [
     (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within the node that it refers to"),
     (f"__use_yte__: true\n{ONE}?x: 1\n", "config/config.yaml: Error processing template"),
     # a key that is there twice
-    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: duplicate key call, first in line 2; keep one"),
-    (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: duplicate key by, first in line 2; "),
+    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: duplicate key call, first on line 2; keep one"),
+    (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: duplicate key by, first on line 2; "),
     (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: duplicate key reads"),
     ('{"samples": "a", "samples": "b"}', "config/config.yaml: duplicate key samples; keep one"),
     # unknown keys
@@ -189,13 +189,13 @@ NAMED = [
     (f"{ONE}process: {{command: a, environment: no.yaml}}\n", "config: process: environment: no.yaml: no such file; "),
     (f"{ONE}process: {{command: a, environment: base}}\n", "config: process: environment: 'base' does not fit: a con"),
     (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is a window size in bp, or"),
-    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed names it"),
+    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; check config: query: bed"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
-    (f"{ONE}alleles: {{sites: {{a: no.vcf}}}}\n", "no.vcf: no such file; config: alleles: sites: a names it"),
-    (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; make it with: samtools faidx no.fa"),
-    (f"{ONE}call:\nreference: plain.fa\n", "plain.fa.fai: no such file; make it with: samtools faidx plain.fa"),
-    (f"{ONE}call:\nreference: config\n", "config.fai: no such file; make it with: "),
+    (f"{ONE}alleles: {{sites: {{a: no.vcf}}}}\n", "no.vcf: no such file; check config: alleles: sites: a"),
+    (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; create it with: samtools faidx no.fa"),
+    (f"{ONE}call:\nreference: plain.fa\n", "plain.fa.fai: no such file; create it with: samtools faidx plain.fa"),
+    (f"{ONE}call:\nreference: config\n", "config.fai: no such file; create it with: "),
     (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "no.bed: no such file; config: cohort: regions is "),
     (f"{ONE}genotype: {{manifest: no.tsv}}\n", "no.tsv: No such file or directory; `manifest` in the config"),
     (f"{ONE}genotype: {{manifest: config}}\n", "config: not a regular file, "),
@@ -277,7 +277,7 @@ def test_settings_of_the_shipped_file_alone_are_told(
     assert refusal(lab, text, *names) == ""
     assert said == (
         [
-            f"{names[-1]} is merged with config/config.yaml, which alone sets: {alone}; remove unwanted settings "
+            f"{names[-1]} is merged with config/config.yaml, which also sets: {alone}; remove unwanted settings "
             "there, or use --replace-workflow-config"
         ]
         if alone

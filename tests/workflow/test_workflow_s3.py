@@ -127,7 +127,7 @@ def test_regions_of_a_cohort(inputs: Path, stored: str, commands: dict[str, str]
     [
         ("samples.tsv", "{}/samples.tsv: no such object; `samples` in the config names the sheet"),
         ("S1.bam", "sample S1: {}/S1.bam: no such object"),
-        ("beds/query.bed", "beds/query.bed: no such file; config: query: bed names it"),
+        ("beds/query.bed", "beds/query.bed: no such file; check config: query: bed"),
     ],
 )
 def test_what_is_missing_is_one_clear_line(

@@ -33,7 +33,7 @@ _OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-version", "-"]
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
     VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
-    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals .bed",
+    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals NAME.bed",
 }
 
 
@@ -138,7 +138,7 @@ class SiteFile:
         for dataset in datasets:
             if dataset.is_whole and all(name != contig for name, _ in dataset.references):
                 raise UsageError(
-                    f"{self._line(line)}: {dataset.uri} has no contig {contig!r}; take the sites from a file "
+                    f"{self._line(line)}: {dataset.uri} has no contig {contig!r}; use a file of sites "
                     "for the same reference genome"
                 )
 

@@ -37,13 +37,13 @@ cdef class Reads:
         for i in range(n):
             self.bases[i], self.packed[i] = bases, packed
             if self.l_seq[i] < 0:
-                raise damaged("bases have a negative number")
+                raise damaged("reads have a negative number of bases")
             bases += self.l_seq[i]
             packed += (<int64_t> self.l_seq[i] + 1) // 2
             if <int64_t> self.cigar_start[i] + self.cigar_count[i] > self.pool.shape[0]:
                 raise damaged("CIGARs point outside of it")
         if (qualities and bases > self.qual.shape[0]) or packed > self.seq.shape[0]:
-            raise damaged("bases and qualities are fewer than its lengths say")
+            raise damaged("reads are longer than its bases and qualities")
         self.mates = mates
         if mates:
             self.set_mates(group)

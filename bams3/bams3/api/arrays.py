@@ -76,7 +76,9 @@ class ArrowFields:
     def _contig_names(self, reference_ids: np.ndarray) -> pa.Array:
         missing = len(self._contigs) - 1
         if reference_ids.max(initial=-1) >= missing:
-            raise FormatError(f"a record mentions reference {reference_ids.max()} of {missing} in the header")
+            raise FormatError(
+                f"a record refers to reference {reference_ids.max()}, but the header has only {missing}"
+            )
         indices = np.where(reference_ids < 0, np.int32(missing), reference_ids)
         return pa.DictionaryArray.from_arrays(_numbers(indices, pa.int32()), self._contigs)
 

@@ -151,7 +151,9 @@ def read_bed(path: str | PathLike[str], references: References, *, opener: Opene
     if contigs.keys().isdisjoint(table.contigs):
         for name in table.contigs:
             if other := _similar(name, contigs):
-                warn(f"BED file {path}: it finds no reads: its contig {name!r} is {other!r} in the header")
+                warn(
+                    f"BED file {path}: it selects no reads, because its contig {name!r} is {other!r} in the header"
+                )
                 break
     found = [contigs.get(name, (-1, 0)) for name in table.contigs]
     ids, lengths = array("i", (i for i, _ in found)), array("q", (length for _, length in found))

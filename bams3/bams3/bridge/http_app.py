@@ -79,7 +79,9 @@ class Framed:
         names = {name for name, _ in scope.get("headers", ())}
         app: ASGIApp = self._app
         if {b"content-length", b"transfer-encoding"} <= names:
-            app = PlainTextResponse("the request has two lengths of its body\n", 400, {"connection": "close"})
+            app = PlainTextResponse(
+                "the request gives the length of its body twice\n", 400, {"connection": "close"}
+            )
         await app(scope, receive, send)
 
 

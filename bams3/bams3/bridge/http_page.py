@@ -75,7 +75,9 @@ class Page:
             reference_id = names.index(request.query_params["contig"])
             size = bin_size(served.dataset.references[reference_id][1], _bins(request))
         except (KeyError, ValueError):
-            raise HTTPException(400, f"give a contig of the dataset, and bins from 1 to {BINS}") from None
+            raise HTTPException(
+                400, f"give a contig of the dataset, and a number of bins from 1 to {BINS}"
+            ) from None
         lines = await begun(self._lines(served, reference_id, size, request.scope.get("user")))
         return Streamed(lines, media_type="application/x-ndjson")
 

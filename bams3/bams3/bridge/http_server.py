@@ -27,7 +27,7 @@ _WAITING = 512  # connections that are not accepted yet
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. `port` 0: any free one. Raises UsageError."""
     if not 0 <= port < 1 << 16:  # the system would take another one
-        raise UsageError(f"--port {port}: give 0 to 65535")
+        raise UsageError(f"--port {port}: give a number from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"can't listen at {host}, port {port}: {why}; give another --host or --port"
+            f"can't listen on {host}, port {port}: {why}; give another --host or --port"
         ) from None
     return opened
 
@@ -79,7 +79,7 @@ def run(
         config.load()
     except ssl.SSLError as error:
         raise UsageError(
-            f"{certificate}: no certificate in PEM format of the key in {key}: {error.reason}"
+            f"{certificate}: not a certificate in PEM format for the key in {key}: {error.reason}"
         ) from None
     server = _Server(config, ready)
 

@@ -87,7 +87,7 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
                 said.seek(0)
                 why = (
                     said.read().decode(errors="replace").strip().partition("\n")[0]
-                    or "libfuse does not say why"
+                    or "libfuse gives no reason"
                 )
                 raise UsageError(f"{folder}: can't be mounted: {why} (docs/bridge.md)") from None
         finally:

@@ -52,7 +52,7 @@ COMMANDS = {
 ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage", "mpileup": "pileup"}
 """Other names for commands, which people know."""
 INSTEAD = {
-    "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk may stand for the dataset)",
+    "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk can be given instead of the dataset)",
     "queryparallel": "bams3 count --regions BED NA12878.bams3 NA12891.bams3 (in Python: bams3.query_parallel)",
     "flagstat": "bams3 stats --flagstat NA12878.bams3",
     "idxstats": "bams3 stats --idxstats NA12878.bams3",

@@ -11,7 +11,7 @@ from bams3.extras import need
 _EXAMPLE = """\
   bams3 alleles --sites common.vcf.gz NA12878.bams3 NA12891.bams3 > counts.tsv
   bams3 alleles --sites common.bcf -q 20 -Q 20 -o counts.bcf NA12878.bams3 NA12891.bams3
-output: a line for each site, in the order of the file, and each sample; positions from 1 (docs/alleles.md)"""
+output: a line for each site (in the order of the file) and sample, with positions from 1 (docs/alleles.md)"""
 _FORMATS = (
     "tsv", "vcf", "vcf.gz", "bcf", "ubcf", "parquet", "bam-readcount", "alleleCounter", "CollectAllelicCounts",
 )  # fmt: skip
@@ -24,24 +24,24 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Count bases, and reads with each allele, at known sites, as mpileup does, in one or more datasets.",
+        "Count the bases at known sites, and the reads with each allele, in one or more datasets, as mpileup does.",
         _EXAMPLE,
     )
-    options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets: a sample each")
+    options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, each of one sample")
     options.add_argument(
         "--sites", "-T", "--targets-file", required=True, metavar="FILE",
-        help="the sites: a VCF or BCF (.vcf, .bcf); a BED file (.bed); otherwise, a table of contig, position "
-        "(from 1), and optionally REF and ALT; each may be gzipped",
+        help="file of sites: a VCF or BCF (.vcf, .bcf), a BED file (.bed), or otherwise a table of contig, position "
+        "(from 1) and, optionally, REF and ALT; it may be gzipped",
     )  # fmt: skip
     options.add_argument(
         "--format", choices=_FORMATS, metavar="NAME",
         help="a table (tsv); a VCF with DP, AD, ADF and ADR (vcf, vcf.gz), or BCF (bcf; ubcf: uncompressed); Parquet "
-        "(parquet); or the layout of bam-readcount, alleleCounter or CollectAllelicCounts (default: by the name of "
-        "FILE, else tsv)",
+        "(parquet); or the layout of bam-readcount, alleleCounter or CollectAllelicCounts (default: implied by the "
+        "name of FILE, otherwise tsv)",
     )  # fmt: skip
     options.add_argument(
         "-O", "--output-type", choices="vzbu", dest="output_type",
-        help="the same with bcftools' letters: VCF (v; z: bgzipped) or BCF (b; u: uncompressed)",
+        help="the same as a letter, as in bcftools: VCF (v; z: bgzipped) or BCF (b; u: uncompressed)",
     )  # fmt: skip
     options.add_argument(
         "--strands", action="store_true", help="count each strand separately (table and Parquet only)"
@@ -49,7 +49,7 @@ def run(command: str, argv: list[str]) -> int:
     add_pileup(options)
     options.add_argument(
         "-Q", "--min-BQ", "--min-baseq", type=int, default=0, metavar="N",
-        help="only bases of quality N or more (default 0: qualities are not read, which is faster)",
+        help="count only bases of quality N or more (default 0: qualities are not read, which is faster)",
     )  # fmt: skip
     options.add_argument(
         "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
@@ -72,7 +72,9 @@ def _print(args: Any) -> None:
     format = _format_of(args)
     sites = SiteFile(args.sites)
     if format not in _WITHOUT_ALLELES and not sites.has_alleles:
-        raise UsageError(f"--format {format} needs sites with REF and ALT: {args.sites} is not a VCF or BCF")
+        raise UsageError(
+            f"--format {format} needs sites with REF and ALT, but {args.sites} is not a VCF or BCF; give one"
+        )
     if format == "parquet":
         need("pyarrow", "--format parquet")
     keep_freed_memory()

@@ -51,15 +51,15 @@ def _options() -> argparse.ArgumentParser:
     options = parser(
         "checksum",
         "Print the checksums that samtools checksum prints, with its options. They do not depend on the reads' order.\n"
-        "A dataset stores those that need no option: they are printed without reading it, and bams3 verify checks\n"
-        "them.",
+        "A dataset stores the default checksums: they are printed without reading the records, and bams3 verify\n"
+        "checks them.",
         _EXAMPLE,
     )
     options.add_argument(
         "sources",
         metavar="SOURCE",
         nargs="+",
-        help="datasets, or chunks; or BAM, SAM or CRAM files, which samtools reads; paths or URIs",
+        help="datasets or chunks, or BAM, SAM or CRAM files, which samtools reads; paths or URIs",
     )
     options.set_defaults(words=[])
 
@@ -93,8 +93,8 @@ def _options() -> argparse.ArgumentParser:
     switch("-P", "--check-pos", help="also print a checksum of positions")
     switch("-C", "--check-cigar", help="also print a checksum of mapping qualities and CIGARs")
     switch("-M", "--check-mate", help="also print a checksum of mates' positions and template lengths")
-    switch("-q", "--show-qc", help="also print lines for reads that passed and that failed QC")
-    switch("-v", "--verbose", help="also print lines that count 0 reads")
+    switch("-q", "--show-qc", help="also print lines for the reads that passed QC, and for those that failed")
+    switch("-v", "--verbose", help="also print lines with a count of 0")
     switch("-T", "--tabs", help="separate columns by tabs")
     switch("-B", "--bamseqchksum", help="print in the format of bamseqchksum")
     options.add_argument(
@@ -111,7 +111,7 @@ def _add_passed(options: Any, value: Any, switch: Any) -> None:
     switch(
         "-O",
         "--in-order",
-        help="make checksums that depend on the order of the reads (samtools computes them from all reads)",
+        help="print checksums that depend on the order of the reads (samtools computes them from all reads)",
     )
     value(
         "-z",
@@ -126,8 +126,8 @@ def _add_passed(options: Any, value: Any, switch: Any) -> None:
         action=_All,
         help="include everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'",
     )
-    switch("-m", "--merge", help="add up the outputs of checksum -o that are given as SOURCE")
-    first = "samtools can take the first reads: bams3 query -u DATASET | samtools checksum -N N -"
+    switch("-m", "--merge", help="merge outputs of checksum -o, which are given as SOURCE")
+    first = "use samtools for the first reads: bams3 query -u DATASET | samtools checksum -N N -"
     explain(options, {"-N": first, "--count": first})
 
 

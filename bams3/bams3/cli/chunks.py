@@ -25,9 +25,9 @@ _MAP_EXAMPLE = """\
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
   bams3 map --input-fmt none --output-dir out --joblog log --resume NA12878.bams3 -- ./count.py {chunk}
 placeholders: {chunk}, {region} and {sample} are replaced by the chunk's values, and {output} by the path of the
-chunk's file in DIR. A command without {output} writes that file through its standard output. The environment has the
-same values in BAMS3_CHUNK, BAMS3_REGION, BAMS3_SAMPLE and BAMS3_OUTPUT. A command given as a single word is run by
-bash; write its placeholders without quotes, or use "$BAMS3_REGION" where quotes are needed"""
+chunk's file in DIR. Without {output}, the standard output of the command becomes that file. The environment variables
+BAMS3_CHUNK, BAMS3_REGION, BAMS3_SAMPLE and BAMS3_OUTPUT have the same values. A command given as a single word is run
+by bash; write its placeholders without quotes, or use "$BAMS3_REGION" where quotes are needed"""
 
 
 def run(command: str, argv: list[str]) -> int:

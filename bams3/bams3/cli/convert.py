@@ -87,8 +87,8 @@ def _convert_options() -> ArgumentParser:
     _add_sort(options.add_argument_group("unsorted input (docs/from-the-aligner.md)"))
     add_markdup(options)
     add_existing(
-        options.add_argument_group("a dataset that exists already"),
-        "replace it. A file system needs space for both, since the old one is removed when the new one is complete; in "
+        options.add_argument_group("a dataset that already exists"),
+        "replace it. In a file system, the old one is removed when the new one is complete, so both need space; in "
         "object storage, it is removed first. With --batch or --window, convert that part again",
         "continue an interrupted conversion",
     )
@@ -104,7 +104,8 @@ def _add_parts(options: Options) -> None:
     )
     options.add_argument(
         "--window", action="append", default=[], metavar="REGION",
-        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated",
+        help="convert only this region, which must begin and end at chunk boundaries (_unplaced: reads without a "
+        "position); can be repeated",
     )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def _add_sort(options: Options) -> None:
     )  # fmt: skip
     options.add_argument(
         "--memory", metavar="SIZE",
-        help="with --sort: memory for sorting, such as 4G; more reads go to disk (default: a quarter of the memory)",
+        help="with --sort: memory for sorting, such as 4G; the rest goes to disk (default: a quarter of the memory)",
     )  # fmt: skip
     options.add_argument(
         "--tmp-dir",

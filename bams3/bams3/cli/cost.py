@@ -10,10 +10,10 @@ from bams3.errors import UsageError
 _EXAMPLE = """\
   bams3 cost NA12878.bams3 query chr20:1M-2M
   bams3 cost NA12878.bams3 count -L exons.bed -q 30
-  bams3 cost --per-gb 0 NA12878.bams3 coverage   # within the store's region
+  bams3 cost --per-gb 0 NA12878.bams3 coverage   # from a machine in the store's region
 count REGION… estimates bams3 query -c; count -L BED estimates bams3 count --regions BED.
 output: requests, bytes received, US dollars
-The estimate reads the manifest and the index, and for count with -r or -e the footers of chunks."""
+The estimate reads the manifest and the index and, for count with -r or -e, the footers of chunks."""
 
 _OPERATIONS = ("query", "count", "coverage")
 
@@ -53,7 +53,7 @@ def run(command: str, argv: list[str]) -> int:
     args = options.parse_intermixed_args(argv)
     inputs, words = inputs_of([args.dataset, args.operation, *args.regions])
     if not words or words[0] not in _OPERATIONS:
-        options.error(f"OPERATION is one of {', '.join(_OPERATIONS)}")
+        options.error(f"OPERATION must be one of {', '.join(_OPERATIONS)}")
     args.dataset, args.operation, args.regions = inputs, words[0], words[1:]
     found = _cost(args)
     price = found.usd(args.per_million_requests, args.per_gb)

@@ -52,9 +52,11 @@ def _options(command: str) -> ArgumentParser:
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
     options.add_argument(
         "-t", "--threads", "-@", "--workers", "--parallel", dest="workers", type=_threads, default=1, metavar="N|auto",
-        help="number of threads that decode (default: 1)",
+        help="number of threads for decoding (default: 1)",
     )  # fmt: skip
-    options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
+    options.add_argument(
+        "-f", "--fasta", metavar="FASTA", help="accepted for compatibility with mosdepth, but has no effect"
+    )
     reads = add_depth(options)
     reads.add_argument(
         "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"

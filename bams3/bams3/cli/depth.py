@@ -58,7 +58,7 @@ def _depth(argv: list[str]) -> int:
     add_least(options, "-Q", "MQ")
     options.add_argument(
         "-l", dest="min_length", type=int, default=0, metavar="N",
-        help="count only reads of N bases or more, without soft clips",
+        help="count only reads of N bases or more, not counting soft clips",
     )  # fmt: skip
     options.add_argument(
         "-J", dest="deletions", action="store_true", help="also count reads at their deletions"
@@ -67,7 +67,9 @@ def _depth(argv: list[str]) -> int:
     _add_flags(options)
     add_wanted(options, "--incl-flags", of="any")
     add_wanted(options, "--require-flags", of="all")
-    options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
+    options.add_argument(
+        "-H", dest="header", action="store_true", help="print a line with the names of the columns"
+    )
     _add_output(options)
     options.add_argument("-d", "-m", dest="ignored", metavar="N", help=argparse.SUPPRESS)  # as in samtools
     explain(options, {"-X": "a dataset includes its index; leave this option out"})
@@ -93,7 +95,7 @@ def _add_flags(options: argparse.ArgumentParser) -> None:
         action=_Exclude,
         type=flag_bits,
         metavar="FLAG",
-        help="do not leave out reads for these FLAG bits",
+        help="do not leave out reads because of these FLAG bits",
     )
 
 
@@ -148,14 +150,19 @@ def _bedcov(argv: list[str]) -> int:
     add_least(options, "-Q", "MQ")
     _add_flags(options)
     options.add_argument(
-        "-j", dest="skip_gaps", action="store_true", help="do not count reads at their deletions and skips"
+        "-j",
+        dest="skip_gaps",
+        action="store_true",
+        help="do not count reads at their deletions and skips (D and N)",
     )
     options.add_argument(
         "-d", dest="min_depth", type=int, metavar="N",
-        help="also print the number of positions of depth N or more; -j is then in effect",
+        help="also print the number of positions of depth N or more; implies -j",
     )  # fmt: skip
     options.add_argument("-c", dest="reads", action="store_true", help="also print the number of reads")
-    options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
+    options.add_argument(
+        "-H", dest="header", action="store_true", help="print a line with the names of the columns"
+    )
     _add_output(options)
     explain(
         options,

@@ -14,18 +14,18 @@ _EXAMPLE = """\
   bams3 fastq NA12878.bams3 chrM | bwa mem -p ref.fa -
 
 order: that of samtools collate: mates are together, and pairs are shuffled, as aligners expect. The reads wait for
-their mates in temporary files, in TMPDIR; about a million of them are in memory at a time."""
+their mates in temporary files in TMPDIR; about a million of them are in memory at a time."""
 
 _FILES = {
     "-1": "first reads of pairs",
     "-2": "second reads of pairs",
     "-0": "reads that are marked as neither first nor second, or as both",
-    "-s": "reads whose mates are not among the reads; then only pairs go to -1, -2 and -o",
+    "-s": "reads whose mates are not among the reads; with -s, only pairs go to -1, -2 and -o",
 }
 _PASSED = {
     "-n": "leave names unchanged: no /1 and /2",
     "-N": "always add /1 or /2 to the name",
-    "-O": "qualities of the OQ tag, where there is one",
+    "-O": "write the qualities of the OQ tag, where there is one",
     "-t": "append the tags RG, BC and QT to the name line",
 }
 """Options of samtools fastq without a value; all but the first two look at tags."""

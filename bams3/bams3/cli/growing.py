@@ -41,7 +41,7 @@ def _merge(argv: list[str]) -> int:
     options.usage = "bams3 merge [OPTION...] IN... OUT\n       bams3 merge DATASET"
     options.add_argument(
         "paths", metavar="IN... OUT", nargs="+",
-        help="sorted datasets, BAM, CRAM or SAM files; last, the new dataset",
+        help="datasets, or sorted BAM, CRAM or SAM files; last, the new dataset",
     )  # fmt: skip
     _add_ids(options)
     options.add_argument(
@@ -67,7 +67,7 @@ def _merge(argv: list[str]) -> int:
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
     options.add_argument(
         "--markdup-stats", metavar="FILE",
-        help="after bams3 markdup --batch: write the numbers of duplicates of each kind (.json: as JSON)",
+        help="after bams3 markdup --batch: write the number of duplicates of each kind (.json: as JSON)",
     )  # fmt: skip
     add_help(options)
     args = options.parse_args(argv)
@@ -113,7 +113,7 @@ def _complete(dataset: str, statistics: str | None, argv: list[str]) -> None:
 def _append(argv: list[str]) -> int:
     options = parser(
         "append",
-        "Append the reads of other inputs to a dataset. Only windows with new reads are written again.",
+        "Append the reads of other inputs to a dataset. Only windows with new reads are rewritten.",
         "  bams3 append NA12878.bams3 lane3.bam",
     )
     options.add_argument("dataset", metavar="DATASET", help="path or URI of the dataset that grows")
@@ -153,5 +153,5 @@ def _add_ids(options: ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="seed of numbers in changed IDs; default 0",
+        help="seed for the numbers in changed IDs; default 0",
     )

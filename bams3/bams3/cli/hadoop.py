@@ -103,7 +103,7 @@ def _own(what: str) -> Any:
         found = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
-            f"{what}: {error}; give MODULE:FUNCTION, with a module in this directory or installed"
+            f"{what}: {error}; give MODULE:FUNCTION, with a module that is in this directory or installed"
         ) from None
 
     from bams3.api.chunk import Chunk

@@ -20,7 +20,7 @@ def _stats(argv: list[str]) -> int:
     options = parser(
         "stats",
         "Print statistics of a dataset from its manifest alone, or of the reads that overlap regions.\n"
-        "--samtools-stats reads the records, and so do regions.",
+        "The records are read only for regions and --samtools-stats.",
         "  bams3 stats --flagstat NA12878.bams3\n  bams3 stats -O json NA12878.bams3 chr20:1M-2M",
     )
     options.add_argument("dataset", metavar="DATASET", help="a dataset, or chunks of one")
@@ -41,7 +41,7 @@ def _stats(argv: list[str]) -> int:
         "--output-fmt",
         type=str.lower,
         choices=("default", "json"),
-        help="as in samtools flagstat: json",
+        help="json: the same as --json, as in samtools flagstat",
     )
     add_workers(options)
     add_help(options)
@@ -101,7 +101,7 @@ def _verify(argv: list[str]) -> int:
     options.add_argument(
         "--against",
         metavar="BAM",
-        help="compare every record, in their order, with this BAM, CRAM or SAM file",
+        help="compare all records, in order, with this BAM, CRAM or SAM file",
     )
     options.add_argument(
         "--receipt",
@@ -149,14 +149,16 @@ def _verified(dataset: Any, args: Any) -> int:
             print(shown(f"bams3 verify: {problem}"), file=sys.stderr)
             problems += 1
     if foreign := [] if args.strict else dataset.foreign():
-        count = "1 file" if len(foreign) == 1 else f"{len(foreign)} files, the first of them"
+        count = "1 file" if len(foreign) == 1 else f"{len(foreign)} files, such as"
         print(
             shown(f"bams3 verify: note: {dataset.uri}: not in the index: {count} {foreign[0]}"),
             file=sys.stderr,
         )
     if not problems:
         manifest = dataset.manifest
-        print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
+        print(
+            f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, no problems found"
+        )
         if receipt:
             print(receipt.write(args.workers))
     return 1 if problems else 0

@@ -19,7 +19,7 @@ _EXAMPLE = """\
   bams3 markdup --batch 3/8 sample.bams3 marked.bams3   # one of eight jobs; then: bams3 merge marked.bams3"""
 
 _INSTEAD = {
-    "-T": "use --tmp-dir, which names a folder",
+    "-T": "use --tmp-dir, which takes a folder",
     "--move-umi-to-tag": "names are not changed; run samtools markdup on a BAM, and convert the result",
 }
 
@@ -35,7 +35,8 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument("dataset", metavar="OUT", help="the dataset to write, at another path or URI")
     options.add_argument(
         "--batch", type=fraction, metavar="i/n|array/n",
-        help="mark batch i of n, or the array job's batch, among all reads; finish with bams3 merge OUT",
+        help="mark the duplicates of batch i of n, or of the array job's batch, compared with all reads; finish with "
+        "bams3 merge OUT",
     )  # fmt: skip
     add_workers(options)
     options.add_argument(
@@ -66,7 +67,7 @@ def run(command: str, argv: list[str]) -> int:
     if (args.stats or args.json) and not args.markdup_stats:
         args.markdup_stats = "/dev/stderr"
     keep_freed_memory()
-    with progress_bar("reads") as bar:
+    with progress_bar("read") as bar:
         markdup(
             args.source, args.dataset, markdup_of(args, " ".join(["bams3", command, *argv]), json=args.json),
             workers=args.workers, overwrite=args.overwrite, verify=args.verify, progress=bar, tmp_dir=args.tmp_dir,
@@ -96,26 +97,26 @@ _SWITCHES = (
     ("", "--include-fails", "also compare reads that failed quality checks"),
     ("", "--use-read-groups", "duplicates must be of the same read group"),
     ("", "--no-multi-dup", "do not compare the duplicates of a read with each other"),
-    ("-t", "--duplicate-of", "write to the tag do the name of the read that a read duplicates"),
-    ("", "--duplicate-count", "write to the tag dc how many reads a read represents"),
+    ("-t", "--duplicate-of", "write the name of the read that a read duplicates to its tag do"),
+    ("", "--duplicate-count", "write the number of reads that a read represents to its tag dc"),
 )
 _VALUES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("-m", "--markdup-mode", {"choices": ("t", "s"), "metavar": "t|s"},
      "compare the ends of templates (t, the default), or where the sequences of reads begin (s)"),
     ("-l", "--max-read-length", {"type": int, "metavar": "N"}, "length of the longest read (default: 300)"),
     ("-d", "--optical-distance", {"type": int, "metavar": "N"},
-     "write to the tag dt which duplicates are at most N apart on the flow cell (SQ), and which are not (LB)"),
+     "write SQ to the tag dt of duplicates that are at most N apart on the flow cell, and LB to that of the others"),
     ("", "--read-coords", {"metavar": "REGEX"},
      "regular expression whose groups are the coordinates in a name (default: Illumina's names)"),
     ("", "--coords-order", {"choices": ORDERS, "metavar": "txy|xy|..."},
      "what the groups are: x, y, and a part that must be equal (t); default: txy"),
     ("-f", "--markdup-stats", {"metavar": "FILE"},
-     "write the numbers of duplicates of each kind (.json: as JSON)"),
+     "write the number of duplicates of each kind (.json: as JSON)"),
 )  # fmt: skip
 _BARCODES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--barcode-tag", {"metavar": "TAG"}, "duplicates must have the same value of this tag"),
     ("--barcode-name", {"action": "store_true"},
-     "duplicates must have the same barcode in their names: the eighth part, between colons"),
+     "duplicates must have the same barcode in their names: the eighth field, separated by colons"),
     ("--barcode-rgx", {"metavar": "REGEX"},
      "the same, with a regular expression (POSIX, extended) whose first group is the barcode"),
 )  # fmt: skip

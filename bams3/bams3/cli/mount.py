@@ -45,7 +45,7 @@ def _mount(args: Any, words: list[str]) -> int:
     try:
         need("mfusepy", "mount")
     except OSError:
-        raise UsageError("mount needs libfuse: install the package fuse3 of the system") from None
+        raise UsageError("mount needs libfuse; install the system package fuse3") from None
     from bams3.bridge import mount
     from bams3.bridge.command import run_served, serve_until_stopped
 

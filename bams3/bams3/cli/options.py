@@ -80,7 +80,7 @@ def add_hash_paths(arguments: argparse.ArgumentParser) -> None:
     """Add the option that hides contigs and positions in paths."""
     arguments.add_argument(
         "--hash-paths", action="store_true",
-        help="give chunks paths that tell neither contigs nor positions (docs/trust.md)",
+        help="give chunks paths that reveal neither contigs nor positions (docs/trust.md)",
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
     workers."""
     arguments.add_argument(
         "--memory", type=_mebibytes, metavar="MIB",
-        help=f"MiB of decoded records to keep in memory for later reads (default: {default})",
+        help=f"MiB of decoded records to keep in memory for later requests (default: {default})",
     )  # fmt: skip
     add_workers(arguments)
 
@@ -123,7 +123,7 @@ def decode_for_long() -> None:
 
 def _mebibytes(text: str) -> int:
     if not (text.isdecimal() and int(text)):
-        raise UsageError(f"--memory {text}: give a positive number")
+        raise UsageError(f"--memory {text}: give a positive number of MiB")
     return int(text) << 20
 
 
@@ -195,7 +195,9 @@ def listed(path: str) -> list[str]:
     with nullcontext(sys.stdin.buffer) if take(path) else opened(path, "rb") as file:
         names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
     if not names:
-        raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")
+        raise UsageError(
+            f"{'standard input' if path == '-' else path} lists no datasets; write one path or URI per line"
+        )
     return names
 
 

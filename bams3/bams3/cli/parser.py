@@ -48,7 +48,8 @@ class _CommandParser(argparse.ArgumentParser):
     def parse_args(self, words: Sequence[str], *given: Any, **options: Any) -> Any:  # type: ignore[override]
         if any(_ARRAY_INDEX in word for word in takewhile("--".__ne__, words)):
             self.error(
-                f"{_ARRAY_INDEX} is a variable; give --batch array/N, where N is the size of the array"
+                f"{_ARRAY_INDEX} is the name of a variable, not a number; give --batch array/N, where N is the size of "
+                "the array"
             )
         if not any(word.startswith("-") and "h" in word for word in words):  # no --help, -h or -xh
             # Only the help shows the usage, and argparse would make it in every run.

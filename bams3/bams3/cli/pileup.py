@@ -68,7 +68,7 @@ def _options(command: str) -> ArgumentParser:
 def _add_qualities(options: Options) -> None:
     options.add_argument(
         "-f", "--fasta-ref", metavar="FASTA",
-        help="print bases of the reference, and . or , for bases equal to them; lower qualities by BAQ",
+        help="print the bases of the reference, and . or , for bases equal to them; lower qualities by BAQ",
     )  # fmt: skip
     options.add_argument(
         "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities unchanged"

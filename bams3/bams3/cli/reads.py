@@ -24,7 +24,7 @@ def add_filters(arguments: Options) -> None:
     )
     arguments.add_argument(
         "-r", "--read-group", action="append", metavar="ID",
-        help="only reads of this read group, or without one; if repeated, of any of them",
+        help="only reads of this read group or without a read group; repeat it for several read groups",
     )  # fmt: skip
     arguments.add_argument(
         "-e", "--filter", "--expr", metavar="EXPR", help="only reads that match this samtools filter expression"
@@ -85,7 +85,7 @@ def add_pileup(arguments: Options) -> None:
     )  # fmt: skip
     add_pileup_flags(arguments)
     arguments.add_argument(
-        "-A", "--count-orphans", action="store_true", help="also reads that are paired, but not properly"
+        "-A", "--count-orphans", action="store_true", help="also use reads that are paired, but not properly"
     )
     arguments.add_argument(
         "-x", "--ignore-overlaps", "--ignore-overlaps-removal", "--disable-overlap-removal", dest="keep_overlaps",
@@ -111,7 +111,7 @@ def add_depth(arguments: argparse.ArgumentParser) -> Options:
     arguments.add_argument(
         "-m", "--use-median", action="store_true", help="write the median of each region instead of the mean"
     )
-    reads = arguments.add_argument_group("reads that count, and how")
+    reads = arguments.add_argument_group("which reads count, and how")
     reads.add_argument(
         "-F", "--flag", type=flag_bits, default=NOT_COUNTED, metavar="FLAG",
         help="exclude reads with any of these FLAG bits (default 1796)",

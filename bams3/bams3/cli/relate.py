@@ -21,14 +21,14 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Check who is who: the kinship of all pairs of samples, and their sex and contamination, from common sites.",
+        "Check the identity of samples, from common sites: the kinship of all pairs, and their sex and contamination.",
         _EXAMPLE,
     )
     options.add_argument(
         "samples",
         metavar="DATASET|COUNTS",
         nargs="+",
-        help="datasets, or files that --count has written (.counts)",
+        help="datasets, or files written by --count (.counts)",
     )
     options.add_argument(
         "--sites", "-s", required=True, metavar="VCF",
@@ -37,7 +37,7 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "--samples", dest="sheet", metavar="SHEET",
-        help="table of what is expected: the column sample, and any of subject, sex, father, mother",
+        help="table of the expected identities: the column sample, and any of subject, sex, father and mother",
     )  # fmt: skip
     options.add_argument(
         "-o", "--output", metavar="PREFIX", help="prefix of the names of the tables (default: relate)"

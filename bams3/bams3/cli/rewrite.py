@@ -16,8 +16,8 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Write a new dataset from another; what does not change is copied. Without options: a copy in the current "
-        "format.",
+        "Write a new dataset from another; what does not change is copied. Without options, it is a copy in the "
+        "current format.",
         _EXAMPLE,
     )  # fmt: skip
     options.add_argument("inputs", metavar="DATASET", nargs="+", help="the dataset, or chunks of one dataset")
@@ -45,7 +45,7 @@ def run(command: str, argv: list[str]) -> int:
     lossy = add_lossy(options)
     lossy.add_argument(
         "--keep-tags", type=lambda text: text.split(","), default=[], metavar="TAG[,TAG...]",
-        help="leave all other tags out",
+        help="keep only these tags in all records",
     )  # fmt: skip
     lossy.add_argument(
         "--drop-rg", action="append", default=[], metavar="ID",

@@ -28,26 +28,26 @@ def run(command: str, argv: list[str]) -> int:
         "sources",
         metavar="SOURCE",
         nargs="+",
-        help="datasets, or folders or prefixes of datasets, where new ones appear",
+        help="datasets, or folders or prefixes of datasets; new ones that appear there are served, too",
     )
     options.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default 127.0.0.1: this machine alone)"
+        "--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: only this machine)"
     )
     options.add_argument(
         "--port",
         type=int,
         default=8080,
         metavar="N",
-        help="port to listen at (default 8080; 0: any free one)",
+        help="port to listen on (default 8080; 0: any free one)",
     )
     options.add_argument(
         "--public",
         action="store_true",
-        help="let all who reach the address, and any web page, read the datasets",
+        help="let everyone who can reach the address, and any web page, read the datasets",
     )
     options.add_argument(
         "--tokens", metavar="FILE",
-        help="let clients see what their bearer tokens grant, according to this table (docs/bridge.md)",
+        help="let clients read what their bearer tokens grant according to this table (docs/bridge.md)",
     )  # fmt: skip
     options.add_argument(
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
@@ -55,8 +55,8 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
     options.add_argument(
         "--bigwigs", metavar="FOLDER",
-        help="offer the bigWig file NAME.bw of this folder or prefix with the dataset NAME, such as results/coverage "
-        "of the workflow",
+        help="offer the bigWig file NAME.bw in this folder or prefix along with the dataset NAME (a folder such as the "
+        "workflow's results/coverage)",
     )  # fmt: skip
     add_decoding(options, "a quarter of the available memory, from 512 to 4096, but at most half of it")
     add_help(options)

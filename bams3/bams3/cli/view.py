@@ -11,7 +11,7 @@ from bams3.standard_input import take
 PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("-G", "--exclude-all-flags"), "FLAG", "leave out reads with all of these FLAG bits"),
     (("--rf", "--incl-flags", "--include-flags"), "FLAG", "only reads with any of these FLAG bits"),
-    (("-m", "--min-qlen"), "N", "only reads whose CIGAR covers N bases of the read or more"),
+    (("-m", "--min-qlen"), "N", "only reads whose CIGAR consumes N bases of the read or more"),
     (("-l", "--library"), "NAME", "only reads of this library"),
     (("-R", "--read-group-file"), "FILE", "only reads of the read groups that FILE lists"),
     (("-N", "--qname-file"), "FILE", "only reads whose names FILE lists; ^FILE: only the others"),
@@ -38,7 +38,7 @@ _EXPLAINED = {
 
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
     """Add the options, without names that the command has for others; `passed_on` evaluates them."""
-    group = arguments.add_argument_group("more options of samtools view, performed by samtools")
+    group = arguments.add_argument_group("more options of samtools view, carried out by samtools")
     for (dest, *more), metavar, description in PASSED:
         names = [name for name in (dest, *more) if name not in arguments._option_string_actions]
         if metavar is None:

@@ -155,6 +155,6 @@ def decode(const uint8_t[::1] stored, size_t size):
         finally:
             close_model(&model)
     if not is_used_up(&coder):
-        raise FormatError(f"it does not end where its {size} bytes do")
+        raise FormatError(f"it does not decode to exactly {size} bytes")
     out.size = size
     return out

@@ -66,7 +66,7 @@ def fault_of_limit(name: str, thresholds: Sequence[int], has_targets: bool) -> s
         plain = name.removeprefix(GENOME)
         if plain in known:
             return f"without targets, the column is called {plain}"
-        return "this is a measure of targets; set `regions` to a BED file"
+        return "this column needs targets; set `regions` to a BED file"
     names = [*known, *(column.removeprefix(TARGET) for column in known)]
     near = get_close_matches(name, names, 1)
     advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"

@@ -158,7 +158,9 @@ class _Track:
 
         for name, _ in references:
             if not name.isascii():
-                raise UsageError(f"contig {name!r}: a bigWig file can have only names in ASCII")
+                raise UsageError(
+                    f"contig {name!r}: a bigWig file can only have names in ASCII; rename the contig"
+                )
         if not any(length for _, length in references):
             raise UsageError(
                 "the header has no contig with a length, so there is nothing that a bigWig file can hold"
@@ -188,8 +190,8 @@ def _need_room(size: int) -> None:
     folder = temporary.folder()
     if shutil.disk_usage(folder).free < size:
         raise OSError(
-            f"{folder}: less than {size >> 20} MiB are free for the bigWig file, which is first written there; "
-            "set TMPDIR to a folder with more"
+            f"{folder}: less than {size >> 20} MiB is free for the bigWig file, which is first written there; "
+            "set TMPDIR to a folder with more space"
         )
 
 

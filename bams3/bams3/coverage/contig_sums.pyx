@@ -48,7 +48,7 @@ def sums_of_contigs(group, const uint8_t[::1] mask not None, const int64_t[::1] 
     while i < n:
         contig = contigs[i]
         if not 0 <= contig < stops.shape[0]:
-            raise damaged("records are of a reference that is not there")
+            raise damaged("records refer to a reference that does not exist")
         stop = stops[contig]
         reads = mapq_total = bases.total = bases.number = 0
         bases.stop = stop if qualities else 0

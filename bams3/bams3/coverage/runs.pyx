@@ -238,7 +238,7 @@ def check_qualities(const int32_t[::1] l_seq not None, const uint8_t[::1] qualit
     cdef Py_ssize_t i
     for i in range(l_seq.shape[0]):
         if l_seq[i] < 0:
-            raise damaged("bases have a negative number")
+            raise damaged("reads have a negative number of bases")
         total += l_seq[i]
     if total > quality.shape[0]:
         raise damaged("qualities are fewer than its bases")

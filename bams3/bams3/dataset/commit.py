@@ -30,4 +30,7 @@ def tidying(place: str) -> Iterator[None]:
     try:
         yield
     except (DatasetError, OSError) as error:
-        show(place, f"complete, but files of its conversion could not be removed: {message_of(error)}")
+        show(
+            place,
+            f"complete, but files that it no longer needs could not be removed: {message_of(error)}",
+        )

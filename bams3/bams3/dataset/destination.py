@@ -190,7 +190,9 @@ def alone(root: str) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DatasetError(f"{root}: another process appends to it; wait until that has ended") from None
+            raise DatasetError(
+                f"{root}: another process is appending to it; wait until that has ended"
+            ) from None
         except OSError:  # a file system without locks
             pass
         if not os.path.samestat(os.fstat(folder), os.stat(root)):

@@ -35,7 +35,7 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
     if manifest.version < HASHED:
         yield (
             f"{uri}/{layout.METADATA}: has no SHA-256 hashes, because an earlier version of bams3 wrote the dataset; "
-            "bams3 rewrite writes one that has"
+            "use bams3 rewrite to write a dataset that has them"
         )
         entries = dataset.objects
     else:

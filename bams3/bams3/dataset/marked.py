@@ -52,8 +52,9 @@ def check_borders(place: str, batches: Iterable[Marked]) -> None:
     for left, right in pairwise(sorted(batches)):
         if left.after != right.before:
             raise DatasetError(
-                f"{place}: batch {right.number} began too late to know all reads of batch {left.number} that matter to "
-                f"it; repeat it (bams3 markdup --overwrite --batch {right.number}/{right.of}), and merge again"
+                f"{place}: batch {right.number} did not look back far enough to know all reads of batch {left.number} "
+                f"that matter to it; repeat it (bams3 markdup --overwrite --batch {right.number}/{right.of}), and "
+                "merge again"
             )
 
 

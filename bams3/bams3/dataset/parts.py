@@ -99,7 +99,7 @@ class Part:
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
         if (self.marked is None, self.merged is None) != (plan.marking == "", plan.merging == ""):
-            raise ValueError("of another command than the plan")
+            raise ValueError("from another command than the plan")
         if self.marked is not None:
             self.marked.check(plan.marking)
         if self.merged is not None:
@@ -267,8 +267,8 @@ def _check_source_counts(
             if (found := counted.get(reference_id, 0)) != expected:
                 where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
                 raise DatasetError(
-                    f"{storage.root}: {found} records of {where}, but {says} {expected}; "
-                    f"is an index older than its file? Index the file again and {plan.command} with --overwrite"
+                    f"{storage.root}: {found} records of {where}, but {says} {expected}; if an index is older than "
+                    f"its file, index the file again, and run bams3 {plan.command} with --overwrite"
                 )
 
 

@@ -66,7 +66,7 @@ cdef class PosixPattern:
             return
         shown = text.decode("utf-8", "backslashreplace")
         if nodes(text) > MOST_NODES:
-            raise UsageError(f"{shown!r} repeats what it repeats too often; write it with fewer repetitions")
+            raise UsageError(f"{shown!r} has too many repetitions of repetitions; write it with fewer")
         code = regcomp(&self.compiled, text, REG_EXTENDED)
         if code:
             regerror(code, &self.compiled, message, sizeof(message))

@@ -54,7 +54,7 @@ def count(dataset: DatasetReader, sites: SiteSet, quality: Quality, workers: Wor
     has = {name for name, _ in dataset.references}
     if dataset.is_whole and not has.intersection(sites.places.contigs):
         raise UsageError(
-            f"{sites.path}: {dataset.uri} has none of its contigs, such as {sites.places.contigs[0]}; take sites for "
+            f"{sites.path}: {dataset.uri} has none of its contigs, such as {sites.places.contigs[0]}; use sites for "
             "the same reference genome"
         )
     options = PileOptions(min_mapq=quality.mapping, orphans=True)
@@ -84,7 +84,7 @@ def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
             raise FormatError(
                 f"{uri}: counted by another version of bams3; count again with bams3 relate --count"
             )
-        raise FormatError(f"{uri}: not a file of counts; make it with: bams3 relate --count")
+        raise FormatError(f"{uri}: not a file of counts; create one with: bams3 relate --count")
     line, _, rows = data.partition(b"\n")
     if line + b"\n" != heading:
         raise UsageError(

@@ -72,7 +72,7 @@ def append(
     """
     name, names, threads = uri_of(dataset), [uri_of(each) for each in inputs], worker_count(workers)
     if any(same_place(each, name) for each in names):
-        raise UsageError(f"{name}: both the dataset and an input; give other inputs")
+        raise UsageError(f"{name}: this is both the dataset and an input; give other inputs")
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
@@ -95,7 +95,7 @@ def append(
         pool = stack.enter_context(Workers(threads))
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         if not records.has_others:
-            show(grown.uri, "nothing to append: the inputs have no reads; the dataset stays as it is")
+            show(grown.uri, "nothing to append: the inputs have no reads; the dataset is unchanged")
             return grown.manifest
         place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         stored = Earlier.of(grown, plan)
@@ -162,7 +162,7 @@ def _check_grows(dataset: DatasetReader, plan: Plan) -> None:
     if manifest.version == 1 or manifest.encodings != ENCODINGS:
         why = "an earlier version of bams3 wrote it"
     elif manifest.partial_header:
-        why = "its header was rebuilt from chunks and is not whole"
+        why = "its header was rebuilt from chunks and is incomplete"
     elif manifest.joined or plan.joined:
         why = "it has so many contigs that some share chunks"
     else:

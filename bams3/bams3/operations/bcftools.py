@@ -156,8 +156,8 @@ def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
     for name, _ in contigs:
         if found := re.search(r"^[\[#]|[,\s]", name):
             raise UsageError(
-                f"contig {name!r}: bcftools can't read a name with {found[0]!r} there, and may write calls of other "
-                "contigs under wrong names; rename the contig (samtools reheader)"
+                f"contig {name!r}: bcftools can't read a name with {found[0]!r} at that place, and may write calls of "
+                "other contigs under wrong names; rename the contig (samtools reheader)"
             )
 
 

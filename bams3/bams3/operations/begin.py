@@ -85,7 +85,7 @@ def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, re
         return destination
     if f"{layout.PARTS}/{part}.json" in destination.objects and not (overwrite or resume):
         raise DatasetError(
-            f"{storage.root}: this part exists; use --resume or --overwrite to convert it again"
+            f"{storage.root}: this part already exists; use --resume or --overwrite to convert it again"
         )
     if overwrite:
         _take_back(destination, part)

@@ -187,7 +187,7 @@ def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
     """Print what a user may not expect of a conversion."""
     folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
     if folders >= MANY_CONTIGS and not plan.path_key:
-        show(source.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
+        show(source.path, f"{folders} long contigs; each of them that has reads becomes a folder with a file")
     if loss:
         show(source.path, f"{loss}: the records of the dataset differ from those of the input")
 
@@ -229,7 +229,7 @@ def _known_counts(source: Source, index: str | None) -> dict[int, int]:
     try:
         counts = source.counts()
     except SourceError as error:
-        show(str(error), "the numbers of records are not compared with it")
+        show(str(error), "the number of records is not checked against the index")
         return {}
     return {} if counts and counts.outdated else _by_reference(counts)
 

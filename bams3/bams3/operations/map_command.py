@@ -250,8 +250,8 @@ class ChunkCommand:
                 for made in every:
                     if not made.startswith(stem) and os.path.lexists(os.path.join(directory, made)):
                         raise UsageError(
-                            f"{os.path.join(directory, made)}: exists, and may belong to someone else, since its "
-                            "name does not begin with the chunk's; remove it"
+                            f"{os.path.join(directory, made)}: already exists, and may belong to someone else, "
+                            "since its name does not begin with the chunk's; remove it"
                         )
                 for made in every:
                     os.replace(os.path.join(folder, made), os.path.join(directory, made))

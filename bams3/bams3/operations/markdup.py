@@ -148,10 +148,10 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     if destination.complete:
         if not os.path.exists(statistics):
             raise DatasetError(
-                f"{dataset}: complete, so its batches are gone, which had the numbers; "
+                f"{dataset}: it is complete, so its batches, which had the numbers of duplicates, have been removed; "
                 "run bams3 markdup --markdup-stats without --batch"
             )
-        show(str(dataset), f"complete before; {statistics} stays as it is")
+        show(str(dataset), f"already complete; {statistics} is unchanged")
         return merge_parts(destination)
     plan = read_plan(storage)
     if not plan.marking:

@@ -200,12 +200,12 @@ def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
     bins = sorted({loss.qualities for loss in found if loss.qualities})
     if len(bins) > 1:
         raise UsageError(
-            f"qualities are changed in different ways ({', '.join(bins)}); merge datasets with the same loss only"
+            f"qualities are changed in different ways ({', '.join(bins)}); merge only datasets with the same loss"
         )
     kept = sorted({loss.kept_tags for loss in found if loss.kept_tags})
     if len(kept) > 1:
         raise UsageError(
-            f"different tags were kept ({', or '.join(map(' '.join, kept))}); merge datasets with the same ones only"
+            f"different tags were kept ({', or '.join(map(' '.join, kept))}); merge only datasets with the same tags"
         )
     return Loss.of(
         "".join(bins), [tag for loss in found for tag in loss.dropped_tags], kept[0] if kept else (),

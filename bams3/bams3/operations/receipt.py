@@ -38,7 +38,7 @@ class Receipt:
         if not is_remote(path) and not isdir(place.root):
             raise UsageError(f"{path}: the directory {place.root} does not exist; create it first")
         if place.exists(name):
-            raise UsageError(f"{path}: exists, and a receipt is never replaced; choose another name")
+            raise UsageError(f"{path}: already exists, and a receipt is never replaced; choose another name")
         if not is_remote(source):
             if source == "-":
                 raise UsageError(

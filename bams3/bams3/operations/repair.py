@@ -85,7 +85,7 @@ def repair(
     chunks = list(_chunks(storage, _finished(sizes, intact)))
     if not chunks:
         raise DatasetError(
-            f"{storage.root}: there are no chunks below {layout.DATA}/; give the dataset's directory"
+            f"{storage.root}: there are no chunks in {layout.DATA}/; give the dataset's directory"
         )
     _check_together(chunks, intact)
     header_at = path_in(layout.HEADER, generation)

@@ -143,7 +143,7 @@ def refuse_inner(root: str) -> None:
         )
     if not is_remote(root):
         if os.path.exists(root) and not os.path.isdir(root):
-            raise UsageError(f"{root}: not a directory, which a dataset is; choose another name")
+            raise UsageError(f"{root}: not a directory, but a dataset must be one; choose another name")
         _refuse_dataset(_dataset_around(root), root)
     elif any(folder.endswith(".bams3") for folder in root.split("/")[3:-1]):  # otherwise it costs a request
         _refuse_dataset(_remote_dataset_around(root), root)
@@ -160,7 +160,7 @@ def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> Non
         with open_regular(path) as file:
             line = file.readline(_LONGEST_LINE)
         if line and not is_own(line):
-            raise UsageError(f"{path}: exists, and is not {what}; choose another name")
+            raise UsageError(f"{path}: already exists, and is not {what}; choose another name")
 
 
 def _beside(path: str) -> FileBeside:
@@ -240,7 +240,7 @@ def drop_output() -> None:
 
 
 def _existing(out: str) -> UsageError:
-    return UsageError(f"{out}: exists; use --overwrite to replace it, or choose another name")
+    return UsageError(f"{out}: already exists; use --overwrite to replace it, or choose another name")
 
 
 def _indexes(path: str, endings: Sequence[str]) -> list[str]:

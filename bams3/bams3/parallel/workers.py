@@ -79,7 +79,7 @@ def warn_of_memory(workers: int) -> None:
         if workers == 1:
             who, advice = "1 worker", "allow more, or the kernel may kill the command"
         warn(
-            f"{who} may need {needed // 10**6} MB of memory, and {memory // 10**6} MB are available; {advice}"
+            f"{who} may need {needed // 10**6} MB of memory, but only {memory // 10**6} MB are available; {advice}"
         )
 
 

@@ -33,7 +33,7 @@ def expect_again(file: "str | Input", why: str) -> None:
         file = LocalInput(file)
     if file.once:
         shown = "standard input" if file.name == STDIN else file.name
-        raise SourceError(f"{shown} can be read only once, and {why}; use a regular file")
+        raise SourceError(f"{shown} can be read only once, but {why}; use a regular file")
 
 
 def expect_regular(path: str) -> None:

@@ -61,7 +61,7 @@ def whole_templates(blocks: Iterator[RecordBlock], path: str) -> Iterator[list[R
         size += block.offsets[len(block)] - block.offsets[first] + READ * (len(block) - first)
         if size > MOST:
             raise SourceError(
-                f"{path}: reads of one name take more than {MOST >> 20} MB; give each template a unique name"
+                f"{path}: reads with the same name take more than {MOST >> 20} MB; give each template a unique name"
             )
     if held:
         yield held

@@ -185,7 +185,7 @@ class LegacyText(Feed):
             "*", "0", "0", read.seq or "*", read.qual or "*", *tags,
         ]  # fmt: skip
         if any(set(field) & {"\t", "\n", "\r", "\0"} for field in fields):
-            raise SourceError(f"{where}: a field has a character that SAM cannot have")
+            raise SourceError(f"{where}: a field has a character that SAM does not allow")
         return "\t".join(fields) + "\n"
 
 
@@ -316,8 +316,8 @@ def open_legacy(path: str) -> HtslibSource:
     dataset = LegacyDataset(path)
     show(
         dataset.name,
-        f"a BAMS3 dataset of version {dataset.version}: mates (RNEXT, PNEXT, TLEN), the types of tags and some header "
-        "lines were never kept; they are missing or set as far as SAM defines them",
+        f"this is a BAMS3 dataset of version {dataset.version}, which did not keep mates (RNEXT, PNEXT, TLEN), the "
+        "types of tags and some header lines; these are now missing, or have the values that SAM prescribes",
     )
     alignments = cast(Input, dataset)  # as far as a source needs it that is read as a whole
     return HtslibSource(

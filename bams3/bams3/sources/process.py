@@ -70,7 +70,7 @@ class SamtoolsProcess:
         self.heed(last=True)
         wrong = self._messages.reason() if failed or (cut and self._messages) else self._messages.error()
         if not wrong and self._feeder and self._feeder.unread:
-            wrong = "data follow the end that samtools recognizes"
+            wrong = "there are data after the point where samtools stops reading"
         if wrong:
             raise self._error(wrong)
         for warning in self._messages.warnings():

@@ -99,7 +99,7 @@ class SortedRun:
     def _error(self, what: object) -> SourceError:
         said = what.strerror if isinstance(what, OSError) else what
         return SourceError(
-            f"{self._name}: {self._use} by means of temporary files in {self._folder}: {said}; {self._remedy}"
+            f"{self._name}: {self._use} with temporary files in {self._folder}: {said}; {self._remedy}"
         )
 
 

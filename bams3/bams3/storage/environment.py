@@ -57,7 +57,7 @@ def keys() -> dict[str, str]:
     for name, value in found.items():
         if not re.fullmatch("[!-~]+", value):
             raise UsageError(
-                f"{name}: the value contains a blank, a newline or another invalid character; set it again"
+                f"{name}: the value contains a space, a newline or another invalid character; set it again"
             )
     return found
 

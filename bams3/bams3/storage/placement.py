@@ -33,10 +33,10 @@ def encryption(endpoint: str) -> dict[str, Any]:
     if kind not in (None, "AES256", *KMS, CUSTOMER):
         raise UsageError(f"{ENCRYPTION}={kind}: give AES256, aws:kms, aws:kms:dsse or sse-c, or unset it")
     if key and kind not in KMS:
-        raise UsageError(f"{KMS_KEY}: a key of KMS needs {ENCRYPTION}=aws:kms; set both, or none")
+        raise UsageError(f"{KMS_KEY}: a KMS key needs {ENCRYPTION}=aws:kms; set both, or neither")
     if bool(customer) != (kind == CUSTOMER):
         raise UsageError(
-            f"{CUSTOMER_KEY}: a key of your own needs {ENCRYPTION}={CUSTOMER}; set both, or none"
+            f"{CUSTOMER_KEY}: a customer key needs {ENCRYPTION}={CUSTOMER}; set both, or neither"
         )
     options: dict[str, Any] = {"server_side_encryption": kind} if kind else {}
     if key:
@@ -69,7 +69,7 @@ def tags() -> dict[str, str]:
     valid = all(re.fullmatch(_TAG_KEY, key) and re.fullmatch(_TAG_VALUE, value) for key, value in found)
     if not valid or len({key for key, _ in found}) != len(found) or len(found) > 10:
         raise UsageError(
-            f"{TAGS}={text}: give at most ten tags as KEY=VALUE&KEY=VALUE, with %20 for a blank and %26 for &"
+            f"{TAGS}={text}: give at most ten tags as KEY=VALUE&KEY=VALUE, with %20 for a space and %26 for &"
         )
     return dict(found)
 
@@ -81,7 +81,7 @@ def _bucket_key(kind: str | None) -> dict[str, bool]:
     if text not in ("true", "false"):
         raise UsageError(f"{BUCKET_KEY}={text}: give true or false, or unset it")
     if kind != KMS[0]:
-        raise UsageError(f"{BUCKET_KEY}: bucket keys need {ENCRYPTION}={KMS[0]}; set both, or none")
+        raise UsageError(f"{BUCKET_KEY}: bucket keys need {ENCRYPTION}={KMS[0]}; set both, or neither")
     return {"sse_bucket_key_enabled": text == "true"}
 
 
@@ -103,6 +103,6 @@ def _customer_key(text: str, endpoint: str) -> str:
 def _printable(name: str, text: str) -> str:
     if not re.fullmatch("[!-~]+", text):
         raise UsageError(
-            f"{name}: the value contains a blank, a newline or another invalid character; set it again"
+            f"{name}: the value contains a space, a newline or another invalid character; set it again"
         )
     return text

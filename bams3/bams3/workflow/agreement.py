@@ -178,7 +178,7 @@ def check_names(names: Iterable[str], samples: Collection[str], where: str, warn
         has = f"it has {some(others)}" if others else "it has none"
         raise ConfigurationError(
             f"{where}: none of its names is a sample of the sheet: {has}, the sheet has {some(samples)}; "
-            "give names of the sheet"
+            "use names from the sheet"
         )
     if others:
         warn(f"{where}: names of samples that are not in the sheet are ignored: {some(others)}")

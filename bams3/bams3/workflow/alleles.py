@@ -37,7 +37,7 @@ def check_sites(sites: Mapping[str, str], contigs: Contigs, places: Places) -> N
     """Raises ConfigurationError for a file with a line that is no site, or with a contig that the samples lack."""
     for name, path in sites.items():
         where = f"config: alleles: sites: {name}"
-        if (data := places.stored(path, f"{where} names it")) is None:
+        if (data := places.stored(path, f"check {where}")) is None:
             continue
         try:
             file = SiteFile(path, lambda _, data=data: io.BytesIO(data))  # type: ignore[misc]

@@ -77,7 +77,7 @@ def count_touched(settings: Mapping[str, Any], contigs: Contigs, windows: Grid, 
     path = settings.get("bed")
     if path is None:
         regions: Any = parse_regions(settings["regions"], contigs)
-    elif (data := places.stored(path, "config: query: bed names it")) is None:
+    elif (data := places.stored(path, "check config: query: bed")) is None:
         return len(windows)
     else:
         regions = read_bed(path, contigs, opener=lambda _: io.BytesIO(data))

@@ -47,10 +47,10 @@ def check_options(
     where = f"config: {section}: call"
     given = _given(CALL, section, settings)
     path = given.file("ploidy-file")
-    if path and (data := places.stored(path, f"{where} names it")) is not None:
+    if path and (data := places.stored(path, f"check {where}")) is not None:
         agreement.check_ploidy(data, path, contigs, where, warn)
     path = given.file("T")
-    if path and (data := places.stored(path, f"{where} names it")) is not None:
+    if path and (data := places.stored(path, f"check {where}")) is not None:
         read_checked(data, path, contigs, where, warn)
     known = list(samples)
     for tool in TOOLS:
@@ -75,7 +75,7 @@ def _check_samples(given: Options, samples: list[str], places: Places, where: st
     for path, names, is_excluded in given.chosen_samples():
         pairs = [(name, "") for name in names]
         if path:
-            if (data := places.stored(path, f"{where} names it")) is None:
+            if (data := places.stored(path, f"check {where}")) is None:
                 return samples
             pairs = agreement.read_names(data)
         agreement.check_names(
@@ -98,7 +98,7 @@ def fasta(section: str, config: Mapping[str, Any], places: Places) -> list[Any]:
         raise ConfigurationError(f"config: {section} needs a `reference`: the FASTA of the alignments")
     return [
         places.copied(path),
-        places.copied(f"{path}.fai", advice=f"make it: samtools faidx {path}"),
+        places.copied(f"{path}.fai", advice=f"create it with: samtools faidx {path}"),
     ]
 
 

@@ -78,14 +78,14 @@ def warn_of_twins(rows: Iterable[Row], sheet: str, warn: Warn) -> None:
         other = first.setdefault(place, row["sample"])
         if other != row["sample"]:
             warn(
-                f"{sheet}: samples {other} and {row['sample']} are the same file, {path}; correct one of the rows"
+                f"{sheet}: samples {other} and {row['sample']} have the same file, {path}; correct one of the rows"
             )
 
 
 def _check_query(settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn) -> None:
     if "bed" in settings:
         where = "config: query: bed"
-        if (data := places.stored(settings["bed"], f"{where} names it")) is not None:
+        if (data := places.stored(settings["bed"], f"check {where}")) is not None:
             agreement.check_query_bed(data, settings["bed"], contigs, where, warn)
     else:
         agreement.check_regions(settings["regions"], contigs, "config: query: regions")
@@ -110,7 +110,7 @@ def _check_measured(
 
 def _check_sites(path: str, contigs: Contigs, places: Places, warn: Warn) -> None:
     where = "config: identity: sites"
-    if (data := places.stored(path, f"{where} names it")) is not None:
+    if (data := places.stored(path, f"check {where}")) is not None:
         calling.read_checked(data, path, contigs, where, warn)
 
 
@@ -119,7 +119,7 @@ def _check_reference(
 ) -> tuple[str | None, Mapping[str, str]]:  # fmt: skip
     """The FASTA's index and dictionary; M5 of its sequences, of those that the dictionary tells."""
     fai = f"{path}.fai"
-    if (data := places.stored(fai, f"make it with: samtools faidx {path}")) is not None:
+    if (data := places.stored(fai, f"create it with: samtools faidx {path}")) is not None:
         index = reference.read_fai(data, fai)
         reference.check_lengths(fai, [(entry.name, entry.length) for entry in index], contigs, needed)
         fasta = places.located(path)

@@ -152,7 +152,7 @@ def _tell_merged(
     others = [path for path in files if path.resolve() != Path(FILE).resolve()]
     if others and (alone := list(_alone(found, overwriting, schema))):
         logger.warning(
-            f"{others[-1].name} is merged with {FILE}, which alone sets: {', '.join(alone)}; "
+            f"{others[-1].name} is merged with {FILE}, which also sets: {', '.join(alone)}; "
             f"remove unwanted settings there, or use --replace-workflow-config"
         )
 
@@ -241,7 +241,7 @@ def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Non
             name = (key.tag, str(key.value))
             if name in lines:
                 raise ConfigurationError(
-                    f"{path}:{line}: duplicate key {key.value}, first in line {lines[name]}; keep one"
+                    f"{path}:{line}: duplicate key {key.value}, first on line {lines[name]}; keep one"
                 )
             lines[name] = line
             _check_node(value, path, above)

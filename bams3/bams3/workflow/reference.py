@@ -64,7 +64,7 @@ def check_lengths(
     for name, length in contigs:
         if lengths.get(name, length) != length:
             raise ConfigurationError(
-                f"{path}: {name} has {lengths[name]} bp, and {length} in the samples: another genome build; {_OTHER}"
+                f"{path}: {name} has {lengths[name]} bp, but {length} bp in the samples: another genome build; {_OTHER}"
             )
     lacking = [name for name, _ in contigs if name not in lengths and name in needed]
     if lacking or not any(name in lengths for name, _ in contigs):

@@ -94,7 +94,7 @@ def check_files(row: Row, reference: str, places: Places) -> None:
         if not index_of(row, places.run.is_module):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise ConfigurationError(
-                f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
+                f"sample {name}: no index ({tried}); create it with: samtools index {row['alignments']}"
             )
         if needs_reference(row, reference):
             places.check_there(reference, f"config: {reference}")

@@ -175,7 +175,7 @@ function draw() {
 function point(position) {
   at = Math.min(Math.max(Math.floor(position), 0), track.length - 1);
   const depth = track.means.get(Math.floor(at / track.bin)) ?? 0;
-  $("reading").textContent = `${track.contig}:${number.format(at + 1)}: mean depth of ${number.format(track.bin)} bp: ${depth}`;
+  $("reading").textContent = `${track.contig}:${number.format(at + 1)}: mean depth over ${number.format(track.bin)} bp: ${depth}`;
   draw();
 }
 

@@ -60,7 +60,7 @@ function tell(data) {
     `${count("fail")} failed, ${count("outlier")} ${count("outlier") === 1 ? "outlier" : "outliers"}, ${count("pass")} passed`;
   const facts = [...data.facts];
   const written = writtenAt();
-  if (written) facts.push(["File of", written]);
+  if (written) facts.push(["Written", written]);
   if (data.multiqc && isInItsPlace()) {
     const link = document.createElement("a");
     link.href = data.multiqc;

@@ -111,7 +111,7 @@ def _tag(name: str, column: Any) -> Value:
         )
     except (TypeError, ValueError):
         raise UsageError(
-            f"filter: {name} holds an array in some records; a filter can only test its other types"
+            f"filter: {name} holds an array in some records; a filter can't test arrays"
         ) from None
     text = [value if isinstance(value, str) else None for value in column] if is_text.any() else None
     return Value(number, ~absent, text, is_text, absent)

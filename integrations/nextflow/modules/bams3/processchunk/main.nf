@@ -31,7 +31,7 @@ process BAMS3_PROCESSCHUNK {
             def variable = '"$BAMS3_' + within.group(1).toUpperCase() + '"'
             def before = java.util.regex.Pattern.compile(evaluated).matcher(command.substring(0, tokens.start()))
             if (!tokens.group(1) || before.find()) {
-                error("{${within.group(1)}} stands in quotes, in a comment, or in the text of another program: take ${variable}")
+                error("{${within.group(1)}} stands in quotes, in a comment, or in the code of another program: use ${variable}")
             }
             put = variable
         }
@@ -39,7 +39,7 @@ process BAMS3_PROCESSCHUNK {
     }
     tokens.appendTail(line)
     if (meta.id.toString().startsWith('-')) {
-        error("${meta.id}: a name would be taken for an option")
+        error("${meta.id}: this name would be taken for an option; rename the sample")
     }
     prefix = name
     """
