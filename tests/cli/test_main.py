@@ -56,11 +56,11 @@ def test_all_temporary_files_go_there() -> None:
         (MemoryError(), "out of memory; use fewer --workers"),
         (
             RuntimeError("can't start new thread"),
-            "the system refuses memory or threads (can't start new thread); ",
+            "the system limits memory or threads (can't start new thread); ",
         ),
         (
             ImportError("x.so: failed to map segment from shared object"),
-            "the system refuses memory or threads (x.so",
+            "the system limits memory or threads (x.so",
         ),
         (RuntimeError("another"), ""),
         (ImportError("another"), ""),

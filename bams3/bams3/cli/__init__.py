@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(
             command,
-            f"the system refuses memory or threads ({error}); use fewer --workers, or raise the limit",
+            f"the system limits memory or threads ({error}); use fewer --workers, or raise the limit",
         )
     finally:
         warned.command = ""

@@ -222,7 +222,9 @@ class Manifest(NamedTuple):
         except FormatError as error:
             raise FormatError(f"{name}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
+            raise FormatError(
+                f"{name}: damaged {layout.METADATA} ({error!r}); bams3 repair rebuilds it from the chunks"
+            ) from error
 
     def _check(self) -> None:
         """Raise ValueError for invalid or contradictory values."""
