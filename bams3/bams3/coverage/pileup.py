@@ -227,7 +227,7 @@ def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:
         order = [numbers[name] for name, _ in dataset.references]
         if order != sorted(order):
             raise UsageError(
-                f"{dataset.uri}: its contigs are in another order than those of {first.uri}; "
+                f"{dataset.uri}: its contigs are in a different order from those of {first.uri}; "
                 "give datasets of one reference genome"
             )
     return list(contigs.items())

@@ -51,7 +51,7 @@ class LooseChunks(DatasetReader):
                 if entry.path in self._chunks:
                     raise UsageError(
                         f"{chunk.name}: the same window as {self._chunks[entry.path].name}; "
-                        "give each chunk once, and those of one dataset at a time"
+                        "give each chunk once, and only chunks of one dataset"
                     )
                 self._chunks[entry.path] = part
                 entries.append(entry)
@@ -69,13 +69,13 @@ class LooseChunks(DatasetReader):
             if footer.dataset != first.footer.dataset and not self._lie_together(first, chunk):
                 raise UsageError(
                     f"{chunk.name}: not from the same dataset as {first.name} (their headers differ); "
-                    "give the chunks of one dataset at a time"
+                    "give only chunks of one dataset"
                 )
             if footer.reference_id != layout.UNPLACED:
                 sizes[footer.end - footer.start] = chunk.name
         if len(sizes) > 1:
             raise UsageError(
-                f"{' and '.join(sizes.values())}: chunks of different sizes; give those of one dataset at a time"
+                f"{' and '.join(sizes.values())}: chunks of different sizes; give only chunks of one dataset"
             )
         self._chunk_size = next(iter(sizes), layout.DEFAULT_CHUNK_SIZE)
 
@@ -106,7 +106,7 @@ class LooseChunks(DatasetReader):
                 if known.setdefault(reference, (name, length)) != (name, length):
                     raise FormatError(
                         f"{chunk.name}: its reference {reference} is not the one in the other chunks; "
-                        "give the chunks of one dataset at a time"
+                        "give only chunks of one dataset"
                     )
         numbers = {reference: number for number, reference in enumerate(sorted(known))}
         if any(number != reference for reference, number in numbers.items()):

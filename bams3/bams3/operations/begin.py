@@ -146,7 +146,7 @@ def check_options_of_reads(
         markdup.check()
     if markdup and in_parts:
         raise UsageError(
-            "--markdup cannot be combined with --batch or --window: a read may be the duplicate of one elsewhere"
+            "--markdup cannot be combined with --batch or --window: a read may be a duplicate of one elsewhere"
         )
     waits = sort or (markdup is not None and markdup.supplementary)
     check_tmp_dir(folder, "--sort and --mark-supplementary", used=waits)

@@ -96,7 +96,7 @@ def markdup(
     reader = open_reader([uri_of(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
         raise UsageError(
-            f"{source}: only a part of a dataset, and a read may be the duplicate of one elsewhere; "
+            f"{source}: only a part of a dataset, and a read may be a duplicate of one elsewhere; "
             "give the whole dataset"
         )
     told, header = reader.manifest, reader.header

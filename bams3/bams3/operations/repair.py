@@ -241,7 +241,7 @@ def _header(
         with open_source(uri_of(given)) as source:
             if header_id(source.header) != wanted:
                 raise DatasetError(
-                    f"{given}: its header is not that of the dataset; give the file it was made from"
+                    f"{given}: its header is not that of the dataset; give the file that the dataset was made from"
                 )
             return source.header, []
     references = tuple((name, length) for name, length in intact.references) if intact else None
