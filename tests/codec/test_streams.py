@@ -155,7 +155,7 @@ PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
         ("mixed", b"\2abc\1", 5, "truncated"),
         ("mixed", b"\2abc\1\1" + bytes(9), 5, "not a tree"),
         ("mixed", b"\1ab\1" + bytes(9), 5, "does not decode to exactly 5 bytes"),
-        ("mixed", b"\1ab\1\xff", MAX_RAW_LENGTH >> 8, "does not end where"),
+        ("mixed", b"\1ab\1\xff", MAX_RAW_LENGTH >> 8, "does not decode to exactly"),
         ("planes", b"", 4, "do not match"),
         ("planes", b"\1" + PLANE, 4, "do not match"),
         ("planes", b"\x09" + 9 * PLANE, 9, "do not match"),
