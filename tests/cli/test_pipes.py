@@ -58,6 +58,27 @@ def test_a_reader_may_be_gone_at_once(dataset: str, words: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("query {} nowhere", 1),
+        ("verify --against {}/header {}", 1),
+        ("map {} -- false", 1),
+        ("query -c {} chr1:9M", 0),  # with a warning
+        ("stats --nothing {}", 2),
+    ],
+)
+def test_the_reader_of_messages_may_be_gone(dataset: str, words: str, code: int) -> None:
+    """As in `bams3 verify … 2>&1 | head -1`: the exit code tells of a failure all the same."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        command = [*BAMS3, *words.format(dataset, dataset).split()]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=gone, env=BUFFERED, check=False)
+    assert done.returncode == code
+    assert done.stdout == (b"" if code else b"0\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 @pytest.mark.parametrize(
     "words",

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from bams3 import standard_input, warned
 from bams3.errors import Bams3Error, message_of
@@ -95,8 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     whole_process = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if whole_process and None in (sys.stdin, sys.stdout, sys.stderr):
-        _open_closed_streams()
+    if whole_process:
+        _prepare_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if whole_process:
@@ -142,11 +143,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         standard_input.watch(False)
 
 
-def _open_closed_streams() -> None:
+class _Messages(io.FileIO):
+    """Standard error: a message that can't be written is lost, but does not end the command or change its exit code."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _prepare_streams() -> None:
     """Open the standard streams that were closed (`>&-`): otherwise a file would get the descriptor, and
     with it what is printed.
 
-    Reading and writing fail as they do on closed streams; only messages to standard error get lost.
+    Reading and writing fail as they do on closed streams; only messages to standard error get lost, also where their
+    reader has left (`2>&1 | head`).
     """
     for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -155,7 +167,9 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, mode)  # takes the lowest free descriptor, which is this one
     sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
     sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
-    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
+    encoding = sys.stderr.encoding if sys.stderr else None
+    messages: Any = _Messages(2, "w", closefd=False)
+    sys.stderr = io.TextIOWrapper(messages, encoding, "backslashreplace", write_through=True)
 
 
 def _end_orderly() -> None:
