@@ -142,6 +142,13 @@ FAILURES = {
     "map in no dataset": (["map", "{here}", "--", "cat"], "{here}: not a"),
     "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: command not found"),
     "output of map": (["map", "{dataset}", "--", "tee", "{{output}}"], "--output-dir"),
+    "map's empty command": (["map", "{dataset}", "--", " "], "the command is empty"),
+    "map's suffix": (["map", "--output-dir", "{here}/x", "--suffix", "/x", "{dataset}", "--", "cat"], "suffix /x: "),
+    "map's folder is a file": (["map", "--output-dir", "{here}/a.bed", "{dataset}", "--", "cat"], "a.bed: not a dir"),
+    "map into object storage": (["map", "--output-dir", "s3://x/y", "{dataset}", "--", "cat"], "s3://x/y: not on"),
+    "map of one dataset twice": (
+        ["map", "--output-dir", "{here}/x", "{dataset}", "{dataset}", "--", "cat"], "a folder of its own",
+    ),
     "resume of what": (["map", "--resume", "{dataset}", "--", "cat"], "--joblog"),
     "fields": (["map", "--input-fmt", "arrow", "--fields", "pos,depth", "{dataset}", "--", "cat"], "'depth'"),
     "retries": (["map", "--retries", "-1", "{dataset}", "--", "cat"], "--retries -1"),

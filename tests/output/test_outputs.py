@@ -141,7 +141,7 @@ FOREIGN = {
     "job log to resume": (["map", "--resume", "--joblog", "in.bam", "d.bams3", "--", "true"], "not a job log"),
     "log of requests": (["query", "-c", "--log-requests", "in.bam", "d.bams3"], "not a log of requests"),
     "directory among the files": (["coverage", "d.bams3", "-o", "folder/b"], "a directory"),
-    "beside a chunk's file": (["map", "--output-dir", ".", "d.bams3", "--", TOUCH_NOTES], "notes: exists"),
+    "beside a chunk's file": (["map", "--output-dir", ".", "d.bams3", "--", TOUCH_NOTES], "notes: already exists"),
 }  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def test_foreign_files_stay(case: str, here: Path, unlogged: None, capfd: pytest
 
 
 def test_existing_output(here: Path) -> None:
-    with pytest.raises(UsageError, match=r"in\.bam: exists"):
+    with pytest.raises(UsageError, match=r"in\.bam: already exists"):
         write_alignments([], DatasetReader("d.bams3").header, "in.bam", format="bam", overwrite=False)
     before = files(here)
     with suppress(InterruptedError), open_output("notes") as file:

@@ -19,7 +19,7 @@ from bams3 import temporary
 from bams3.bridge.replies import answer
 from bams3.bridge.shelf import File
 from bams3.errors import Bams3Error, UsageError, message_of
-from bams3.output.files import refuse_folder
+from bams3.output.files import local_folder
 from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
@@ -34,10 +34,9 @@ _DETACH = 2  # MNT_DETACH of umount2
 def mountpoint(folder: str) -> Iterator[str]:
     """Yield the absolute path of an empty folder, which is made if there is none, and removed then.
 
-    Raises UsageError if it is not empty, or in a dataset; OSError if it can't be made.
+    Raises UsageError if it is not empty, or no place for it; OSError if it can't be made.
     """
-    folder = os.path.abspath(folder)
-    refuse_folder(folder)
+    folder = os.path.abspath(local_folder(folder))
     made = not os.path.lexists(folder)
     if made:
         os.mkdir(folder)

@@ -138,19 +138,25 @@ def _mapped(args: Any, words: list[str]) -> int:
         retries=args.retries,
     )
     datasets = open_readers(args.datasets, prefetch=(INDEX, HEADER))
+    _refuse_shared_files(command, datasets)
     jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of(datasets, args), 1)]
+    sent = {"sam": "sam --no-header" if args.no_header else "sam", "arrow": f"arrow {args.fields}"}
+
+    def logged(job: ChunkJob) -> str:
+        return f"{command.line_of(job)} {shown(sent.get(args.input_fmt, args.input_fmt))}"
+
     failed: list[Outcome] = []
     kept_log = JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext()
     with _signals_taken(command.interrupt), kept_log as log:
         if log:
-            jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
+            jobs = [job for job in jobs if not log.has(logged(job), command.file_of(job))]
         with progress_beside(args.output_dir or "-", "chunk", len(jobs)) as progress:
             for outcome in command.on_each(jobs, args.workers):
                 if outcome.error is not None:
                     failed.append(outcome)
                 _hand_on(outcome)
                 if log:
-                    log.write(outcome, command.line_of(outcome.job))
+                    log.write(outcome, logged(outcome.job))
                 if progress:
                     progress(1)
     for outcome in sorted(failed, key=lambda outcome: outcome.job.number):
@@ -158,6 +164,24 @@ def _mapped(args: Any, words: list[str]) -> int:
     if failed:
         print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _refuse_shared_files(command: Any, datasets: list[Any]) -> None:
+    """Raise UsageError if two datasets, all of their chunks considered, would write the same file."""
+    from bams3.operations.map_command import ChunkJob
+
+    writers: dict[str | None, str] = {}
+    for dataset in datasets if len(datasets) > 1 else ():
+        for entry in dataset.index:
+            job = ChunkJob(0, dataset, entry)
+            path = command.file_of(job)
+            if path in writers:
+                raise UsageError(
+                    f"{path}: would be the file of {writers[path]} and of {job.chunk}; run bams3 map once for each "
+                    "dataset, with a folder of its own"
+                )
+            if path:
+                writers[path] = job.chunk
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """The job log of `bams3 map`, in the format of GNU parallel's --joblog."""
 
 import os
+import re
 
 from bams3.named import named
 from bams3.operations.map_command import Outcome
+from bams3.operations.placeholders import variable
 from bams3.output.files import refuse_foreign
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
+_VARIABLES = re.compile(r"""(?:\w+=(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])* )+""")
+"""The variables that a logged command begins with; their values may be quoted."""
 _HEADING = "\t".join(_COLUMNS) + "\n"
 
 
@@ -37,14 +41,22 @@ class JobLog:
 
     @staticmethod
     def _read(path: str) -> set[str]:
-        """Return the commands that succeeded; an incomplete last line, left by a killed run, is removed."""
+        """Return the commands that succeeded, and whose files no other command has replaced since. An incomplete last
+        line, left by a killed run, is removed.
+        """
         with named(path), open(path, "r+b") as file:
             data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
             file.truncate(len(whole))
         rows = [line.split("\t", 8) for line in whole.decode("utf-8", "surrogateescape").split("\n")]
-        last = {row[8]: row[6:8] for row in rows if len(row) == 9}
-        return {command for command, ended in last.items() if ended == ["0", "0"]}
+        done: dict[str, str] = {}
+        for *_, code, signal, command in (row for row in rows if len(row) == 9):
+            place = _place_of(command)
+            if (code, signal) == ("0", "0"):
+                done[place] = command
+            elif done.get(place) == command:
+                del done[place]
+        return set(done.values())
 
     def has(self, command: str, file: str | None) -> bool:
         """Tell whether a command succeeded in an earlier run and its output file, if any, still exists."""
@@ -58,3 +70,9 @@ class JobLog:
         row = (outcome.job.number, ":", *times, outcome.sent, outcome.received, *ended, command)
         with named(self._path):
             print(*row, sep="\t", file=self._file)
+
+
+def _place_of(command: str) -> str:
+    """Return what two logged commands that write the same file have in common; without a file, the command itself."""
+    variables = _VARIABLES.match(command)
+    return variables[0] if variables and f"{variable('output')}=" in variables[0] else command

@@ -25,7 +25,7 @@ from bams3.errors import Bams3Error, UsageError, message_of
 from bams3.named import NamedFile
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
 from bams3.output.alignments import Format, write_alignments
-from bams3.output.files import refuse_folder
+from bams3.output.files import local_folder
 from bams3.parallel.workers import Workers
 from bams3.shown import shown
 
@@ -124,6 +124,10 @@ class ChunkCommand:
         """`sample`: replaces the dataset's name; `retries`: attempts after the first one; `log`: receives the standard
         error of the commands, and their standard output unless it goes to the chunk's file. Raises UsageError.
         """
+        if not command[0].strip():
+            raise UsageError("the command is empty; give one, with its arguments")
+        if os.path.basename(suffix) != suffix:
+            raise UsageError(f"suffix {suffix}: must not contain /, since it ends the name of each file")
         self._is_line = len(command) == 1
         self._command = (
             ["bash", "-euo", "pipefail", "-c", line_for_bash(command[0])] if self._is_line else command
@@ -135,7 +139,8 @@ class ChunkCommand:
         if shutil.which(self._command[0]) is None:
             raise UsageError(f"{self._command[0]}: command not found")
         self._sender = sender
-        self._directory, self._suffix, self._sample = directory, suffix, sample
+        self._directory = None if directory is None else local_folder(directory)
+        self._suffix, self._sample = suffix, sample
         self._retries, self._log = retries, log
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
@@ -150,7 +155,6 @@ class ChunkCommand:
         """
         ordered = self._log is None and (self._directory is None or not self._prints)
         if self._directory is not None:
-            refuse_folder(self._directory)
             os.makedirs(self._directory, exist_ok=True)
         with Workers(workers) as pool:
             try:
@@ -166,12 +170,14 @@ class ChunkCommand:
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
     def line_of(self, job: ChunkJob) -> str:
-        """Return the command of a job as a line for a shell, which ends with the chunk as a comment."""
+        """Return the command of a job as a line for a shell, which ends with the chunk as a comment: its location, and
+        the checksums of its footer and of the header."""
         values = self._values(job, self.file_of(job))
         words = self._command
         with suppress(UsageError):  # a refused command is shown as the user gave it
             words = self._words(values)
-        return f"{for_a_shell(words, _variables(values))} # {shown(job.chunk)}"
+        checksums = f"{job.entry.footer_crc32:08x} {job.dataset.manifest.header_crc32:08x}"
+        return f"{for_a_shell(words, _variables(values))} # {shown(job.chunk)} {checksums}"
 
     def _values(self, job: ChunkJob, output: str | None) -> dict[str, str]:
         """Return the values of the placeholders; no path among them can be mistaken for an option."""

@@ -130,9 +130,20 @@ def refuse_place(path: str) -> None:
         raise PermissionError(errno.EACCES, "it is write-protected", path)
 
 
-def refuse_folder(folder: str) -> None:
-    """Raise UsageError if a folder for results is a dataset or lies in one."""
-    _refuse_dataset(_dataset_around(os.path.join(folder, "result")), folder)
+def local_folder(folder: str) -> str:
+    """Return the path of a folder for results, which need not exist.
+
+    Raises UsageError if it is a file, lies in object storage, or is a dataset or lies in one.
+    """
+    if is_remote(folder):
+        raise UsageError(
+            f"{folder}: not on a file system; give a folder that is, and copy the files when they are done"
+        )
+    path = _local(folder)
+    _refuse_dataset(_dataset_around(os.path.join(path, "result")), folder)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise UsageError(f"{folder}: not a directory; choose another name")
+    return path
 
 
 def refuse_inner(root: str) -> None:
