@@ -15,7 +15,7 @@ process BAMS3_PROCESSCHUNK {
 
     script:
     def name = task.ext.prefix ?: "${meta.id}.${chunk.baseName}"
-    // As bams3 map does it: the values are variables, which stand for placeholders where bash reads one word.
+    // As in bams3 map: the values are in variables, which replace the placeholders where bash reads one word.
     def values = [CHUNK: chunk.name, REGION: meta.region, SAMPLE: meta.id, OUTPUT: name]
     def variables = values.collect { word, value ->
         "BAMS3_${word}='" + value.toString().replace("'", "'\\''") + "'"
@@ -31,7 +31,7 @@ process BAMS3_PROCESSCHUNK {
             def variable = '"$BAMS3_' + within.group(1).toUpperCase() + '"'
             def before = java.util.regex.Pattern.compile(evaluated).matcher(command.substring(0, tokens.start()))
             if (!tokens.group(1) || before.find()) {
-                error("{${within.group(1)}} stands in quotes, in a comment, or in the text of another program: take ${variable}")
+                error("{${within.group(1)}} stands in quotes, in a comment, or in the code of another program: use ${variable}")
             }
             put = variable
         }
@@ -39,7 +39,7 @@ process BAMS3_PROCESSCHUNK {
     }
     tokens.appendTail(line)
     if (meta.id.toString().startsWith('-')) {
-        error("${meta.id}: a name would be taken for an option")
+        error("${meta.id}: the name would be taken for an option")
     }
     prefix = name
     """
