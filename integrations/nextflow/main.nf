@@ -53,7 +53,7 @@ def alignments_of(row) {
     return [[id: row.sample], file(row.alignments, checkIfExists: true), index ? file(index, checkIfExists: true) : []]
 }
 
-// A list of the chunks of a dataset as inputs of PROCESS_CHUNK: [meta, chunk], with the name and region of each in meta.
+// A list of the chunks of a dataset as inputs of PROCESS_CHUNK: [meta, chunk], with its name and region in meta.
 def chunks_of(meta, dataset, list) {
     return new groovy.json.JsonSlurper().parseText(list.text).collect { chunk ->
         def name = chunk.uri.tokenize('/')[-2..-1].join('-') - ~/\.chunk$/
