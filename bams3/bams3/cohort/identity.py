@@ -115,10 +115,11 @@ def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a table. Raises FormatError if it lacks a column."""
     with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         heading = file.readline().rstrip("\n").split("\t")
-        if not set(columns) <= set(heading):
-            raise FormatError(
-                f"{path}: not a table of bams3 relate: it has no column {columns[0]}; delete the file and run again"
-            )
+        for column in columns:
+            if column not in heading:
+                raise FormatError(
+                    f"{path}: not a table of bams3 relate: it has no column {column}; delete the file and run again"
+                )
         for line in file:
             cells = line.rstrip("\n").split("\t")
             if len(cells) != len(heading):
