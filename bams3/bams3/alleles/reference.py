@@ -73,5 +73,5 @@ class Recalibration:
         if bases is not None:
             try:
                 realign(group, mask, bases, start)
-            except MemoryError as error:  # e.g. a read with a long deletion: the size of the matrix depends on both
+            except MemoryError as error:  # a read with a long deletion needs a large matrix
                 raise UsageError(f"{group.name}: {error}; give -B to leave qualities unchanged") from None

@@ -114,7 +114,7 @@ def column(name: str, values: Any, kind: pa.DataType | None = None) -> pa.Array:
 
 
 def _alike(column: np.ndarray) -> Any:
-    """Return the column with all its arrays in the same dtype. (SAM writers choose the narrowest type per record.)"""
+    """Return the column with all its arrays in one dtype: SAM writers choose the narrowest type for each record."""
     dtypes = (
         {value.dtype for value in column if isinstance(value, np.ndarray)} if column.dtype == object else ()
     )

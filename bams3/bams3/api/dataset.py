@@ -1,4 +1,4 @@
-"""The Python interface: `bams3.open`, `Dataset`, `query_parallel`. (`read_chunk` is in bams3.api.chunk.)
+"""The Python interface: `bams3.open`, `Dataset`, `query_parallel`; `read_chunk` is in `bams3.api.chunk`.
 
 Positions are 0-based, and ends are exclusive; only region strings ("chr1:1-100") are 1-based with both ends included,
 as in samtools.

@@ -128,7 +128,7 @@ class Conditions(list[Comparison]):
     def regions(self, references: Sequence[tuple[str, int]]) -> list[Region] | None:
         """Return regions that all rows overlap; None if the conditions name no contig."""
         contigs = {value for column, operator, value, _ in self if (column, operator) == ("rname", "Eq")}
-        if not contigs or not all(str(name).isascii() for name in contigs):  # other names are compared as bytes
+        if not contigs or not all(str(name).isascii() for name in contigs):  # others are compared as bytes
             return None
         if contigs == {"*"}:
             return [UNPLACED]

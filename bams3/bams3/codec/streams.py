@@ -62,7 +62,7 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
     if len(data) < TINY:
         return _as_it_is(bytes(data))
     if width == 1:
-        return _compress_bytes(memoryview(data), level, hot)  # no copy, which would be made under Python's lock
+        return _compress_bytes(memoryview(data), level, hot)  # no copy: it would be made under Python's lock
     stored = bytearray([width])
     for plane in split(data, width):
         codec, part = _compress_bytes(memoryview(plane), level, hot)
