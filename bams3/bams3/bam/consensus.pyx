@@ -204,7 +204,7 @@ cdef inline uint8_t consensus_of(const Column *column) noexcept nogil:
     """The base of a clear consensus, as its code in SEQ, or 0 if there is none."""
     cdef int k, best = 0
     cdef int64_t sum
-    if column.depth * MOST_VOTE < SURE:  # too few votes are possible
+    if column.depth * MOST_VOTE < SURE:  # too few reads for a clear consensus
         return 0
     if 4 * column.unsure > column.depth + column.unsure:
         return 0

@@ -251,7 +251,7 @@ class SharedRowGroups:
         self._chunk = chunk
         self._alive: WeakValueDictionary[int, SharedRowGroup] = WeakValueDictionary()
         zones = chunk.zones
-        self._starts = [place for place, zone in enumerate(zones) if zone.hot]  # of each row group's first contig
+        self._starts = [place for place, zone in enumerate(zones) if zone.hot]  # indices of first contigs
         self._ranges: list[tuple[ZoneMap, Range, Range]] = []
         cold_at = len(JOINED_MAGIC)
         hot_at = cold_at + sum(map(_COLD, zones))
