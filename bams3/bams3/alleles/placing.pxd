@@ -221,7 +221,7 @@ cdef inline uint8_t letter_of(const Read *read, int64_t base, uint8_t lower) noe
 
 
 cdef inline uint8_t reference_letter(const Options *options, int64_t position, uint8_t lower) noexcept nogil:
-    """The base of the reference in the case of a strand; N where there is none."""
+    """The base of the reference at a position; N if there is none. `lower` is 32 for lower case, otherwise 0."""
     cdef uint8_t letter = b"N"
     position -= options.reference_start
     if 0 <= position < options.reference_length:

@@ -11,7 +11,7 @@ cdef enum:
     FIXED = 32  # bytes of the fixed part of a record, after block_size
 
 
-# What can be wrong with a record. INCOMPLETE is not a fault: the buffer ends before the record does.
+# What can be wrong with a record. INCOMPLETE is not a fault of the record: the buffer ends before the record does.
 cdef enum Fault:
     NONE = 0
     INCOMPLETE

@@ -32,8 +32,8 @@ class Access:
         return library.at_hand(name) if self._tokens is None else None
 
     def whole(self, request: Request, library: Library, name: str) -> Served:
-        """Return a dataset all of which a request may see. Blocks. Raises HtsgetError, HTTPException, and the errors of
-        opening a dataset."""
+        """Return a dataset of which a request may see everything. Blocks. Raises HtsgetError, HTTPException, and the
+        errors of opening a dataset."""
         grant = self.grant(request)
         try:
             if not grant.allows(name):

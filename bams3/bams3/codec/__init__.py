@@ -49,7 +49,7 @@ EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "paced": _RELATED,
     },
 }
-"""Encodings of earlier versions, by field, each with prefixes of the streams that `encode` no longer writes so."""
+"""Encodings of earlier versions, by field, each with prefixes of streams that `encode` no longer writes that way."""
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (

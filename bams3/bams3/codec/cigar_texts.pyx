@@ -35,7 +35,7 @@ cdef inline int operation_of(uint8_t letter) noexcept nogil:
 
 
 cdef const uint8_t *end_of_cigar(const uint8_t *p) noexcept nogil:
-    """The end of the CIGAR that begins at p and ends before a byte that is no letter or digit; NULL if there is none.
+    """The end of the CIGAR that begins at p and is followed by neither a letter nor a digit; NULL if there is none.
 
     The text ends with NUL.
     """

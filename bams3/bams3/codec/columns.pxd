@@ -1,4 +1,4 @@
-# Columns of non-negative integers (the numeric parts of names), each stored in the way that takes the fewest bytes.
+# Columns of non-negative integers (the numeric parts of names), each stored in a form that suits its values.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy

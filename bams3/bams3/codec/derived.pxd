@@ -27,8 +27,8 @@ cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
     cdef Mismatched mismatched       # None: mismatches are found by comparing SEQ with the reference
-    cdef const uint8_t **seqs        # SEQ of every record, in BAM encoding; NULL if `mismatched` is given. And QUAL
-    cdef const uint8_t **quals
+    cdef const uint8_t **seqs        # SEQ of every record, in BAM encoding; NULL if `mismatched` is given
+    cdef const uint8_t **quals       # QUAL of every record
     cdef int64_t *sums               # of the good qualities of every record; NULL until they are needed
     cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
     cdef const uint8_t[::1] mapq

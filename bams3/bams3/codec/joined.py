@@ -1,4 +1,4 @@
-"""Row groups that several contigs share: their records are encoded as those of one contig (see `joint`)."""
+"""Row groups that several contigs share. Their records are encoded as if they were on one contig (see `joint`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -16,7 +16,7 @@ cdef enum:
 
 cdef struct Contexts:
     int values, paces          # the number of classes of the mean
-    int against                # whether the arrays run in the reverse order of sequencing
+    int against                # whether the arrays run opposite to the order of sequencing
     int ahead                  # how many of the five bases are met after this one
     uint8_t rank[MOST_VALUES]  # of an index
     uint8_t pace[PARTS]        # the class of a level of the mean

@@ -30,7 +30,7 @@ cdef enum:
     BUCKETS = 1 << 12  # of mean ranks
 
 AGAINST = frozenset({"ri", "rp"})
-"""Tags whose arrays run in the reverse order of sequencing."""
+"""Tags whose arrays run opposite to the order of sequencing."""
 AHEAD = {"mv": 2}
 """How many of the five bases are met after the element's base, if not 0."""
 

@@ -21,7 +21,7 @@ from bams3.codec.surroundings cimport PENTAMERS, Surrounding, Surroundings
 from bams3.errors import FormatError
 
 cdef enum:
-    MOST_GROUPS = 16  # of a text; a text with more stays as it is
+    MOST_GROUPS = 16  # of a text; a text with more is stored unchanged
     GROUPS = 8        # groups with separate predictions; any others share those of the last one
     LEAST = 32        # probability of either bit, in 1/65536
 
@@ -59,7 +59,7 @@ cdef const uint8_t *after_head(const uint8_t *p, int *letter) noexcept nogil:
 
 
 cdef const uint8_t *after_number(const uint8_t *p, uint32_t *number) noexcept nogil:
-    """The end of a comma and a decimal number without leading zeros; NULL if there is none."""
+    """The end of a comma followed by a decimal number without leading zeros; NULL if there is none."""
     cdef const uint8_t *start = p + 1
     number[0] = 0
     p += 1

@@ -72,7 +72,7 @@ cdef enum:
     MOST_VALUES = 128    # of the other models
     TABLES_LEVEL = 4     # lowest level that tries `base_tables`, for long reads
     PAIRS = 1 << 16      # possible pairs of bytes
-    PAIRED = 1 << 18     # qualities from which it is worthwhile to look for pairs
+    PAIRED = 1 << 18     # number of qualities from which looking for pairs first is worthwhile
     SAMPLE = 1 << 14     # qualities that are likely to include all values of a row group
     LONG = 1000          # mean length from which reads count as long
     MODEL_LEVEL = 7      # lowest level that tries `quality_model`

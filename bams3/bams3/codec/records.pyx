@@ -23,7 +23,7 @@ cdef array.array INT64 = new_array("q")
 
 cdef enum:
     CACHED = 1 << 15  # bytes that are checksummed at a time, while they are in the cache
-    MAX_RESERVED = 1 << 26  # bytes that are allocated before any are decoded, because a footer says so
+    MAX_RESERVED = 1 << 26  # the most bytes that are allocated only because a footer says that they are needed
     SPARE = 1 << 14  # bytes after the records, for room that is reserved and then not needed
     FIXED = 36  # bytes before the name, including block_size
 

@@ -26,7 +26,7 @@ cdef enum:
     MAX_LENGTH = 1 << 22
     UNKNOWN = 255  # covered, but no read gives the base
     ADENINE = 1
-    UNTOLD = 15    # N: the base of a letter in MD that means none
+    UNTOLD = 15    # N, for letters in MD that are no bases
 
 cdef extern from *:
     """
@@ -242,7 +242,7 @@ cdef class Teller:
         self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, const uint8_t *seq,
         int64_t l_seq, Py_ssize_t record
     ) noexcept nogil:
-        """Fill ``told`` from the record's MD or, if it has none, from its bases."""
+        """Fill ``told`` from the record's MD or, if there is no MD, from its bases."""
         cdef const uint8_t *md = self.md[record]
         cdef const uint8_t *bases = self.bases
         cdef uint8_t *out = self.told

@@ -368,7 +368,7 @@ cdef class RelatedDecoder:
         return True
 
     cdef bint put_new(self) except -1 nogil:
-        """Append a text that is none of the candidates."""
+        """Append a new text, which equals none of the candidates."""
         cdef uint32_t number = 0, length = 0
         cdef uint64_t place[2]
         if self.numbered and not get_short(&self.number, &number):

@@ -95,8 +95,8 @@ cdef void find_borders(
 ) noexcept nogil:
     """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
 
-    ``is_border`` must be all 0. During the search, it is not 0 for mates: bit 1 marks the first mate of a name, bit 2
-    the last one.
+    ``is_border`` must be all 0. During the search, it is not 0 for mates, and its bits mark the first mate (2) and the
+    last mate (4) of a name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
     cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])

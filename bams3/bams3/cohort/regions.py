@@ -67,8 +67,7 @@ def check_contigs(contigs: Contigs) -> None:
 
 
 def write_bins(path: str, contigs: Contigs) -> None:
-    """Write a BED file of at most `MOST_BINS` equal bins, on the longest contigs that have at least a quarter of a bin.
-    """
+    """Write a BED file of at most `MOST_BINS` equal bins, on the longest contigs with at least a quarter of a bin."""
     size = bin_size(sum(length for _, length in contigs))
     shown: dict[str, int] = {}
     for name, length in sorted(contigs, key=lambda contig: -contig[1]):
