@@ -141,7 +141,7 @@ cdef class SiteReader(BedReader):
 
 
 cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
-    """Whether REF consists of letters, or is missing although `may_lack` allows it."""
+    """Whether REF consists of letters, or is missing and may be missing (`may_lack`)."""
     cdef Py_ssize_t i
     if ref.length == 1 and ref.at[0] == DOT:
         return may_lack

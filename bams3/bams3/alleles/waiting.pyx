@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef class Waiting:
-    """Remembers, by name, the reads whose mates may still come. The caller chooses the numbers of reads.
+    """Remembers, by name, the reads whose mates may still come. The caller chooses the numbers that stand for reads.
 
     htslib forgets a name as soon as it has passed the end of any read with the name. Therefore the ends of all reads
     with the same name are chained.
