@@ -1,22 +1,22 @@
 # make demo    a small simulated cohort through the whole workflow
-# make test    every test (release build, and hostile input on the bounds-checked build)
-# make branches  every test, and which branches of the Python code they take: a table, and build/branches/index.html
+# make test    all tests (on the release build; those of hostile input also on the bounds-checked build)
+# make branches  all tests, with branch coverage of the Python code: a table, and build/branches/index.html
 # make catalog  the shipped workflow on .test/config, with Snakemake's report, as a workflow catalog would run it
 # make lint    ruff, mypy, snakefmt, snakemake --lint
-# make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json: what is installed
-# make fuzz    a million mutations of all that is read, on the bounds-checked build
+# make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json, a list of what is installed
+# make fuzz    a million mutations of all kinds of input, on the bounds-checked build
 # make fuzz-long  as many on a build with sanitizers, where inputs that reach new code are mutated further
 # make fuzz-guided  inputs that libFuzzer chooses, some thousands a second, for parsers and kernels
-# make faults  every system call of every command fails once, and the power at any moment
-# make soak    an hour of serve and mount under load: nothing grows, every answer is right
-# make corpora DIR=…  the alignment files of a folder: what samtools reads comes back equal
+# make faults  lets every system call of every command fail once, and cuts the power at any moment
+# make soak    an hour of serve and mount under load; checks that nothing grows and every answer is right
+# make corpora DIR=…  checks for the alignment files of a folder that what samtools reads is restored exactly
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
 # make igv     igv.js for the page of bams3 serve, from npm
-# make docs    the site of the documentation, in build/site
+# make docs    the documentation as a web site, in build/site
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
-# Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
+# Each target does all the set-up that it needs: a virtual environment in .venv with the package built into it.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -25,8 +25,8 @@ KERNELS = $(shell find bams3 -name '*.pyx' -o -name '*.pxd')
 SOURCES = $(shell find bams3 -name '*.py')
 CORES  ?= $(shell nproc)
 
-# uv installs in a tenth of pip's time. It does not read pip's settings: where a mirror stands in these, pip goes on.
-# What is imported is compiled to byte code then: most of it never is.
+# uv installs in a tenth of pip's time. It does not read pip's settings, so if it fails, as without a mirror that only
+# pip's settings name, pip is tried. Modules are compiled to byte code when they are imported: most never are.
 FLAGS   = install --quiet --no-compile
 install = $(BIN)/uv pip $(FLAGS) --python $(BIN)/python $(1) || $(BIN)/python -m pip $(FLAGS) $(1)
 require = $(BIN)/python .ci/requirements $(1) > $(VENV)/$(1) && { $(call install,--requirement $(VENV)/$(1)); }
@@ -51,7 +51,7 @@ COHORT    = $(DEMO)/data/samples.tsv
 
 MAKEFLAGS += --jobs=$(CORES)
 
-# Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
+# Tests start thousands of processes: if byte code were not kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test branches catalog fuzz fuzz-long fuzz-guided faults soak corpora lint audit bench bench-scale igv docs dist setup clean
@@ -65,8 +65,8 @@ $(UV):
 	$(call require,build)
 	@touch $@
 
-# What the package requires is installed, and the demo's reads are simulated, while the kernels compile.
-# pip compiles them, with the compiler of the environment: uv would lock the environment all the while.
+# While the kernels are compiled, the package's requirements are installed, and the demo's reads are simulated.
+# pip compiles the kernels, with the packages in the environment: uv would lock the environment during that time.
 $(REQUIRED): pyproject.toml | $(UV)
 	$(call require,workflow)
 	@touch $@
@@ -94,7 +94,7 @@ $(FUZZERS): $(TESTED)
 	$(call require,fuzz)
 	@touch $@
 
-# mypy reads the types of what is installed: the same as where tests are written.
+# mypy reads the types of installed packages, so the same ones are installed as for tests.
 $(LINTERS): $(TESTED)
 	$(call require,lint)
 	@touch $@
@@ -103,24 +103,25 @@ $(AUDITORS): $(INSTALLED)
 	$(call require,audit)
 	@touch $@
 
-# The same kernels with every index checked, for tests with malformed input: compiled while what tests need is fetched.
+# The same kernels with every index checked, for tests with malformed input. They are compiled while the requirements of
+# tests are fetched.
 $(CHECKED): $(INSTALLED) $(SOURCES)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 
-# … and the same kernels as they are, watched by gcc's sanitizers.
+# The same kernels with gcc's sanitizers, and without checked indexes.
 $(SANITIZED): $(TESTED) $(SOURCES) tests/fuzz/blocks.c
 	BAMS3_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-lib build/sanitized --build-temp build/sanitized-objects
 	$(CC) -shared -fPIC -O2 -o build/sanitized/blocks.so tests/fuzz/blocks.c
 	@touch $@
 
-# … and with indexes checked and blocks counted, for inputs by the million.
+# The same kernels with checked indexes and counted blocks, for millions of inputs.
 $(COUNTED): $(TESTED) $(SOURCES) tests/fuzz/blocks.c
 	BAMS3_COUNTED=1 $(BIN)/python setup.py --quiet build --build-lib build/counted --build-temp build/counted-objects
 	$(CC) -shared -fPIC -O2 -o build/counted/blocks.so tests/fuzz/blocks.c
 	@touch $@
 
-# Commands of the environment, for what runs in subprocesses.
+# The PATH with the commands of the environment, for subprocesses.
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 $(COHORT): $(REQUIRED)
@@ -134,8 +135,8 @@ demo: $(INSTALLED) $(COHORT)
 	@echo "Results are in $(DEMO)/results:"
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
-# Those of clusters wait much, others somewhat: two more at a time than there are cores. tests/conftest.py says which worker
-# begins with what.
+# Tests of clusters wait much, others a little, so two more run at a time than there are cores. tests/conftest.py says
+# with which tests each worker begins.
 test: $(TESTED) $(CHECKED) $(IGV)
 	$(RUN) python -m pytest -n $$(($(CORES) + 2)) --dist worksteal $(TESTS)
 
@@ -151,7 +152,7 @@ catalog: $(INSTALLED)
 fuzz: $(TESTED) $(CHECKED)
 	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
-# A report of a sanitizer ends the process; it is in build/fuzz/report.PID.
+# The process ends when a sanitizer reports something; the report is in build/fuzz/report.PID.
 LIBRARIES = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
 REPORTS   = log_path=$(CURDIR)/build/fuzz/report
 WATCHED   = PYTHONPATH=$(CURDIR)/build/sanitized:$(CURDIR)/tests/support PYTHONMALLOC=malloc \
@@ -204,7 +205,7 @@ $(IGV): $(PAGE)/package.json $(PAGE)/package-lock.json
 	    cp $^ build/page; \
 	    (cd build/page && npm ci --ignore-scripts --silent); \
 	    cp build/page/node_modules/igv/dist/$(@F) build/page/node_modules/igv/LICENSE $(@D); \
-	else echo "npm is not installed: the page of bams3 serve goes without igv.js"; fi
+	else echo "npm is not installed, so the page of bams3 serve will not have igv.js"; fi
 
 docs: $(INSTALLED)
 	$(call require,docs)

@@ -1,11 +1,11 @@
 """Compiles the kernels. All other settings are in pyproject.toml.
 
 BAMS3_BOUNDS_CHECKS=1 makes the checked build: every memoryview index is verified at run time. BAMS3_SANITIZE=1 makes
-the sanitized build: gcc's sanitizers of addresses and undefined behaviour watch, and which blocks ran is counted.
-BAMS3_COUNTED=1 makes the counted build: indexes are verified, and which blocks ran is counted; it is faster.
+the sanitized build: with gcc's AddressSanitizer and UndefinedBehaviorSanitizer, and with counts of the basic blocks
+that run. BAMS3_COUNTED=1 makes the counted build, which is faster: indexes are verified, and blocks are counted.
 
-Compiling takes most of the time that a fresh checkout needs. Kernels are compiled with the level that their room gains
-by, but for those whose first line says why they need less.
+Compiling takes most of the time that a fresh checkout needs. Each kernel is compiled with the optimisation level from
+which its room benefits, except for kernels whose first line gives a lower level and the reason.
 """
 
 import os
@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 SOURCES = "bams3"
 SHARED = "bams3._memoryviews"  # Cython's own code for memoryviews, compiled once instead of in each kernel
 LEVELS = {"alleles": "-O3", "codec": "-O3", "output": "-O3"}
-"""Of rooms that gain by more than -O2: convert, pileup and alleles take 10 to 25 % less CPU time."""
+"""The rooms that benefit from more than -O2: convert, pileup and alleles take 10 to 25 % less CPU time."""
 LEVEL = re.compile("# Compiled with (-O[0-3]): ")
 counted = os.environ.get("BAMS3_COUNTED") == "1"
 checked = counted or os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
@@ -31,8 +31,8 @@ SANITIZERS = [
 COUNTS = "-fsanitize-coverage=trace-pc"
 cores = os.cpu_count() or 1
 
-# Cython reads its whole package `cpython` for each kernel that uses one module of it, which takes a third of its time.
-# It finds this empty package first.
+# For each kernel that uses one module of its package `cpython`, Cython reads the whole package, which takes a third of
+# its time. It finds this empty package first.
 package = Path("build/declarations/cpython/__init__.pxd")
 package.parent.mkdir(parents=True, exist_ok=True)
 if not package.exists():
@@ -40,7 +40,7 @@ if not package.exists():
 
 
 def flags(path: Path) -> list[str]:
-    """How a kernel is compiled."""
+    """The compiler's options for a kernel."""
     if sanitized:
         return ["-O1", "-g", *SANITIZERS, COUNTS]
     if counted:
@@ -52,13 +52,13 @@ def flags(path: Path) -> list[str]:
 
 
 class BuildKernels(build_ext):
-    """Translates the kernels to C and compiles them, on all cores. Other commands run this file too, and need no C."""
+    """Translates the kernels to C and compiles them, on all cores. Other commands run this file too, but need no C."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
         self.parallel = (
             self.parallel or cores
-        )  # the build of an editable install does not heed setup's options
+        )  # the build of an editable install ignores setup's options
 
     def build_extensions(self) -> None:
         translated = cythonize(
@@ -103,7 +103,7 @@ extensions = [
     )
     for path in sorted(Path(SOURCES).rglob("*.pyx"))
 ]
-# One of the longest to compile: it begins first.
+# It is one of the longest to compile, so it begins first.
 extensions.insert(0, Extension(SHARED, [], extra_compile_args=["-O1", "-g0"]))
 
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildKernels})

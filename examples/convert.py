@@ -1,4 +1,4 @@
-"""Convert a BAM, and count what the dataset holds.
+"""Convert a BAM, and print the numbers of records and chunks of the dataset.
 
 python convert.py IN.bam DATASET
 """
@@ -10,7 +10,7 @@ import bams3
 source, uri = sys.argv[1:3]
 try:
     bams3.convert(source, uri, chunk_size="1M", workers="auto")
-except bams3.Bams3Error as error:  # not sorted, damaged, DATASET exists …: one line that says what to do
+except bams3.Bams3Error as error:  # not sorted, damaged, DATASET exists …: the error is one line that says what to do
     sys.exit(str(error))
 dataset = bams3.open(uri)
 counts = dataset.stats["flagstat"]["QC-passed reads"]

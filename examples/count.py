@@ -1,4 +1,4 @@
-"""How many reads there are of each mapping quality, of those that pass a filter.
+"""The number of reads with each mapping quality, of the reads that pass a filter.
 
 python count.py DATASET 'FILTER' [REGION]        # count.py NA12878.bams3 '!flag.dup && [NM] < 3' chr20:1M-2M
 """
@@ -15,4 +15,4 @@ qualities = dataset.query(region, fields="mapq", filter=expression)["mapq"]
 for quality, reads in enumerate(np.bincount(qualities)):
     if reads:
         print(quality, reads, sep="\t")
-print("all", dataset.count(region=region, filter=expression), sep="\t")  # reads less, if only this is wanted
+print("all", dataset.count(region=region, filter=expression), sep="\t")  # for this number alone, less data is read

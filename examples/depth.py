@@ -1,4 +1,4 @@
-"""Depth of a region: mean, maximum, and the share of its bases that are covered at least tenfold.
+"""Depth of a region: mean, maximum, and the share of its bases with a depth of at least 10.
 
 python depth.py DATASET CONTIG START END        # 0-based, END excluded
 """
@@ -8,7 +8,7 @@ import sys
 import bams3
 
 uri, contig, start, end = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-depth = bams3.open(uri).coverage(contig, start, end)  # numpy int32, one number a base
+depth = bams3.open(uri).coverage(contig, start, end)  # numpy int32, one number per base
 print(f"bases    {len(depth)}")
 print(f"mean     {depth.mean():.2f}")
 print(f"maximum  {depth.max()}")

@@ -1,4 +1,4 @@
-"""A function of your own on every chunk, by several processes; here: length and quality of the reads.
+"""Run your own function on every chunk in several processes; here: length and quality of the reads.
 
 python parallel.py DATASET [WORKERS]
 """

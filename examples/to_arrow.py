@@ -1,6 +1,6 @@
 """Columns of the reads of some regions as a Parquet file, for pandas, polars, DuckDB or R. Needs pyarrow.
 
-python to_arrow.py DATASET OUT.parquet REGION...        # pandas has it at once: table.to_pandas()
+python to_arrow.py DATASET OUT.parquet REGION...        # for pandas, without a file: table.to_pandas()
 """
 
 import sys

@@ -6,8 +6,8 @@ from libc.string cimport memcpy
 
 
 cdef inline void copy_short(unsigned char *out, const unsigned char *source, size_t length, size_t readable) noexcept nogil:
-    """Copy bytes that are often few, without a call. Up to 15 bytes after them in ``out`` change. ``readable``: bytes
-    that may be read from ``source`` on."""
+    """Copy a usually small number of bytes without a function call. Up to 15 bytes after them in ``out`` may be
+    overwritten. ``readable`` is the number of bytes that may be read at ``source``."""
     cdef size_t i = 0
     if length + 15 > readable:
         if length:
@@ -18,7 +18,7 @@ cdef inline void copy_short(unsigned char *out, const unsigned char *source, siz
         i += 16
 
 
-# The same as a plain struct, for arrays of buffers. It must start zeroed; `Buffer.taking` turns it into a Buffer.
+# A Buffer as a plain struct, for arrays of buffers. It must be all 0 at first; `Buffer.taking` turns it into a Buffer.
 cdef struct Bytes:
     unsigned char *data
     size_t size
@@ -85,8 +85,8 @@ cdef class Buffer:
         return self.put(&value, 8)
 
     cdef inline unsigned char *room(self, unsigned char *end, size_t length) except NULL nogil:
-        """Make room for ``length`` bytes from ``end`` on, where the bytes end: `size` is not kept while they are
-        written through a pointer. Returns the end, which may have moved."""
+        """Make room for ``length`` more bytes at ``end``, for code that appends through a pointer and does not update
+        `size` each time. Returns the end, which may have moved."""
         if length > self.capacity - <size_t> (end - self.data):
             self.size = end - self.data
             self.grow(length)

@@ -6,7 +6,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 cdef enum:
-    MUCH = 1 << 16  # bytes that are copied and freed without Python's lock
+    MUCH = 1 << 16  # bytes from which copying and freeing releases Python's lock
 
 cdef extern from *:
     """
@@ -15,7 +15,7 @@ cdef extern from *:
     static void keep(void) {
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
         mallopt(M_TRIM_THRESHOLD, 512 << 20);
-        mallopt(M_ARENA_MAX, 1);  /* what one thread frees, all can use */
+        mallopt(M_ARENA_MAX, 1);  /* all threads can use the memory that one of them frees */
     }
     #else
     static void keep(void) {}
@@ -25,16 +25,16 @@ cdef extern from *:
 
 
 def keep_freed_memory():
-    """Make malloc keep freed memory, for commands that process many row groups: returning pages to the system and
-    getting new ones would take a third of the time of a coverage run, more than filling them."""
+    """Make malloc keep freed memory, for commands that process many row groups. Otherwise, a third of the time of a
+    coverage run would be spent on returning pages to the system and getting new ones."""
     keep()
 
 
 cdef class Buffer:
     """A byte buffer that grows at its end.
 
-    Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. While a view of
-    it is held it can't grow. ``width``: bytes of each of the little-endian integers that it holds.
+    Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. It cannot grow while there is a view
+    of it. ``width`` is the number of bytes of each of the little-endian integers that it holds.
     """
 
     def __cinit__(self, size_t capacity=0, int width=1):
@@ -48,7 +48,7 @@ cdef class Buffer:
     def __dealloc__(self):
         if self.capacity < MUCH:
             free(self.data)
-        else:  # it may take the system long to take back the pages
+        else:  # the system may take long to reclaim the pages
             with nogil:
                 free(self.data)
 
@@ -62,7 +62,7 @@ cdef class Buffer:
             return (<char *> self.data)[:self.size] if self.size else b""
         copy = PyBytes_FromStringAndSize(NULL, self.size)
         out = copy
-        self.exports += 1  # it must not grow meanwhile
+        self.exports += 1  # it must not grow during the copy
         with nogil:
             memcpy(out, self.data, self.size)
         self.exports -= 1
@@ -78,7 +78,7 @@ cdef class Buffer:
         self.exports -= 1
 
     cdef int grow(self, size_t extra) except -1 nogil:
-        """Move the bytes to where there is room for ``extra`` more."""
+        """Reallocate the bytes with room for ``extra`` more."""
         cdef size_t wanted = self.size + extra
         cdef size_t capacity
         cdef unsigned char *data
@@ -103,7 +103,7 @@ cdef class Buffer:
 
     @staticmethod
     cdef Buffer taking(Bytes *bytes_, int width):
-        """Return a Buffer that takes over the bytes of a struct, which is empty afterwards."""
+        """Return a Buffer that takes over the bytes of a struct, which becomes empty."""
         cdef Buffer buffer = Buffer(width=width)
         buffer.data, buffer.size, buffer.capacity = bytes_.data, bytes_.size, bytes_.capacity
         bytes_.data = NULL

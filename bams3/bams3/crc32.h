@@ -1,26 +1,26 @@
-/* CRC-32, and the text of bases and qualities that it is taken of: plain C, and SSSE3 and PCLMULQDQ where the CPU has
- * them. Both give the same.
+/* CRC-32, and the text of bases and qualities that it is computed of: in plain C, and with SSSE3 and PCLMULQDQ if the
+ * CPU has them. The results are the same.
  *
- * CRCs are states: the complement of what zlib returns. Folding: Gopal et al., "Fast CRC Computation for Generic
- * Polynomials Using PCLMULQDQ Instruction", Intel 2009.
+ * CRCs here are states: the complement of what zlib returns. Folding is from Gopal et al., "Fast CRC Computation for
+ * Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#define CRC_LEAST 16  /* bytes that are worth folding */
-#define CRC_BEFORE 32 /* bytes before a text that may be written, too */
-#define CRC_BEHIND 32 /* likewise, behind it */
-#define CRC_PORTION 4096 /* bases of a long read that are made text at a time; even */
+#define CRC_LEAST 16  /* bytes from which folding is worthwhile */
+#define CRC_BEFORE 32 /* bytes before a text that may be overwritten */
+#define CRC_BEHIND 32 /* bytes after a text that may be overwritten */
+#define CRC_PORTION 4096 /* bases of a long read that are converted to text at a time; an even number */
 #define CRC_ROOM (CRC_BEFORE + CRC_PORTION + CRC_BEHIND)
 
-static const char crc_letters[2][17] = {"=ACMGRSVTWYHKDBN", "=TGKCYSBAWRDMHVN"}; /* of a base, and of its complement */
-static uint32_t crc_table[16][256]; /* [k][b]: what byte b adds to the CRC of data in which k bytes follow it */
+static const char crc_letters[2][17] = {"=ACMGRSVTWYHKDBN", "=TGKCYSBAWRDMHVN"}; /* of bases, of their complements */
+static uint32_t crc_table[16][256]; /* [k][b]: contribution of byte b to the CRC if k bytes follow it */
 static int crc_can_fold;
 
 static inline uint32_t crc_byte(uint32_t crc, uint8_t byte) { return crc >> 8 ^ crc_table[0][(crc ^ byte) & 255]; }
 
-/* What a CRC so far adds to that of data which go on for 1 to 16 bytes. */
+/* The contribution of a CRC so far to the CRC after 1 to 16 more bytes. */
 static inline uint32_t crc_shifted(uint32_t crc, size_t bytes) {
     if (bytes >= 4)
         return crc_table[bytes - 1][crc & 255] ^ crc_table[bytes - 2][crc >> 8 & 255] ^ crc_table[bytes - 3][crc >> 16 & 255] ^
@@ -30,7 +30,7 @@ static inline uint32_t crc_shifted(uint32_t crc, size_t bytes) {
     return crc;
 }
 
-/* The CRC after some bytes, by tables. */
+/* The CRC after some bytes, computed with tables. */
 static inline uint32_t crc_bytes(uint32_t crc, const uint8_t *p, size_t size) {
     uint32_t added;
     for (; size >= 16; size -= 16, p += 16) {
@@ -54,7 +54,7 @@ CRC_FAST static inline __m128i crc_step(__m128i x, __m128i by, __m128i more) {
     return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11)), more);
 }
 
-/* The CRC after whole blocks of 16 bytes, at least one. */
+/* The CRC after one or more blocks of 16 bytes, computed by folding. */
 CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size) {
     const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
     const __m128i by8 = _mm_set_epi64x(0, 0x0163cd6124), barrett = _mm_set_epi64x(0x01f7011641, 0x01db710641);
@@ -84,7 +84,7 @@ CRC_FAST static inline __m128i crc_backwards(__m128i x) {
     return _mm_shuffle_epi8(x, _mm_setr_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 }
 
-/* `crc_bases` of at least CRC_LEAST bases; reads up to 15 bytes behind them, which are qualities. */
+/* `crc_bases` for at least CRC_LEAST bases; reads up to 15 bytes after them, which are qualities. */
 CRC_FAST static void crc_bases_fast(const uint8_t *packed, size_t count, int turned, uint8_t *text) {
     const __m128i table = _mm_loadu_si128((const __m128i *)crc_letters[turned]), half = _mm_set1_epi8(15);
     for (size_t i = 0; i < count; i += 32) {
@@ -102,7 +102,7 @@ CRC_FAST static void crc_bases_fast(const uint8_t *packed, size_t count, int tur
     }
 }
 
-/* `crc_qualities` of at least CRC_LEAST qualities. */
+/* `crc_qualities` for at least CRC_LEAST qualities. */
 CRC_FAST static void crc_qualities_fast(const uint8_t *qual, size_t count, int turned, uint8_t *text) {
     const __m128i offset = _mm_set1_epi8(33);
     for (size_t i = 0; i < count; i += 16) {
@@ -123,7 +123,7 @@ static void crc_qualities_fast(const uint8_t *qual, size_t count, int turned, ui
 static int crc_cpu_can_fold(void) { return 0; }
 #endif
 
-/* Use folding if the CPU can do it, or not; returns whether it is used. */
+/* Choose whether to use folding if the CPU supports it; returns whether it is used now. */
 static int crc_use_folding(int wanted) { return crc_can_fold = wanted && crc_cpu_can_fold(); }
 
 static void crc_init(void) {
@@ -149,7 +149,7 @@ static inline uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size) {
     return crc_bytes(crc, p + (size & ~(size_t)15), size & 15);
 }
 
-/* The letters of packed bases, or those of the opposite strand in its order. */
+/* Write the letters of packed bases; if `turned`, those of the reverse complement. */
 static inline void crc_bases(const uint8_t *packed, size_t count, int turned, uint8_t *text) {
     if (crc_can_fold && count >= CRC_LEAST) {
         crc_bases_fast(packed, count, turned, text);
@@ -159,7 +159,7 @@ static inline void crc_bases(const uint8_t *packed, size_t count, int turned, ui
         text[turned ? count - 1 - i : i] = (uint8_t)crc_letters[turned][i & 1 ? packed[i / 2] & 15 : packed[i / 2] >> 4];
 }
 
-/* Qualities as in SAM; `turned`: backwards. */
+/* Write qualities as in SAM; if `turned`, in reverse order. */
 static inline void crc_qualities(const uint8_t *qual, size_t count, int turned, uint8_t *text) {
     if (crc_can_fold && count >= CRC_LEAST) {
         crc_qualities_fast(qual, count, turned, text);

@@ -1,4 +1,4 @@
-"""CRC-32, as of zlib and gzip, by carry-less multiplication, which is ten times as fast as by zlib."""
+"""CRC-32, the same as in zlib and gzip, by carry-less multiplication, which is ten times as fast as zlib."""
 
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -7,7 +7,7 @@ cdef extern from "bams3/crc32.h" nogil:
     uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size)
 
 cdef enum:
-    SHORT = 1 << 13  # bytes that take less time than to hand over Python's lock
+    SHORT = 1 << 13  # bytes up to which releasing Python's lock would take longer than the CRC
 
 crc_init()
 

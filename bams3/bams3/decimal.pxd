@@ -19,7 +19,7 @@ cdef extern from *:
         }
     }
     """
-    const uint32_t *SMALL "bams3_small"  # of each number below 1000, its text, and in the highest byte its length
+    const uint32_t *SMALL "bams3_small"  # text of each number below 1000; the highest byte is its length
     const uint64_t ZEROS "BAMS3_ZEROS"  # eight times the digit 0
     int zeros "__builtin_ctzll"(uint64_t value) nogil
 
@@ -35,8 +35,8 @@ cdef inline uint64_t eight_digits(uint64_t value) noexcept nogil:
 
 
 cdef inline uint8_t *put_unsigned(uint8_t *out, uint64_t value) noexcept nogil:
-    """Write a number and return its end. Eight bytes at a time are written, or four of a small number, so up to seven
-    after the end change."""
+    """Write a number and return its end. It is written eight bytes at a time, or four if it is small, so up to seven
+    bytes after the end may be overwritten."""
     cdef uint32_t small
     cdef uint64_t text
     cdef int skip

@@ -30,7 +30,7 @@ class UsageError(Bams3Error):
 
 
 def message_of(error: Exception) -> str:
-    """Return what an error says to a user: of an OSError, the file, and what the system says."""
+    """Return the message of an error for users; for an OSError, the file and the system's message."""
     if not isinstance(error, OSError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""

@@ -12,13 +12,13 @@ Opener = Callable[[str], BinaryIO]
 
 PORTION = 1 << 20
 MAX_LINE = 1 << 24  # bytes
-FREE = 16 << 20  # bytes to which any file may inflate; beyond that …
-RATIO = 100  # … at most this many times its size, far more than any list of intervals reaches
+FREE = 16 << 20  # bytes to which any file may inflate, whatever its size
+RATIO = 100  # beyond that, the most times its size that a file may inflate to: far more than lists of intervals need
 
 
 def of_disk(path: str) -> BinaryIO:
-    """Open a local file for reading; `-` is standard input, as in samtools. Raises UsageError if that is read
-    already."""
+    """Open a local file for reading; `-` is standard input, as in samtools. Raises UsageError if the command already
+    reads standard input."""
     return opened("/dev/stdin" if take(path) else path, "rb")
 
 
@@ -69,9 +69,8 @@ def portions(file: BinaryIO) -> Iterator[bytes]:
 def whole_lines(file: BinaryIO, *, lone_returns: bool = True) -> Iterator[bytes]:
     """Yield the bytes of a file in portions of whole lines; the last portion may lack its end of line.
 
-    A newline ends a line; with `lone_returns`, so does a lone carriage return. The mark that some editors write in
-    front of UTF-8 is no part of the first line. Raises OSError like `portions`, and if a line is longer than MAX_LINE
-    bytes.
+    A newline ends a line; with `lone_returns`, so does a lone carriage return. A byte order mark before the first line
+    is dropped. Raises OSError as `portions` does, and if a line is longer than MAX_LINE bytes.
     """
     rest = b""
     for number, portion in enumerate(portions(file)):

@@ -1,4 +1,4 @@
-"""Files whose errors name them: the system does not know the name where a call takes a descriptor."""
+"""Files whose errors have their names. (Errors of system calls on a descriptor have no file name.)"""
 
 import io
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
-    """Context manager: let every OSError name this file."""
+    """Context manager that puts this file's name into every OSError."""
     try:
         yield
     except OSError as error:
@@ -17,9 +17,9 @@ def named(path: str) -> Iterator[None]:
 
 
 class NamedFile(io.FileIO):
-    """An unbuffered file whose errors say `called`, which is `path` by default. `path` may be a descriptor.
+    """An unbuffered file whose errors have the name `called`, by default `path`. `path` may be a descriptor.
 
-    Closing a file that was only read loses nothing, so no error of that is raised.
+    If a file is only read, errors when it is closed are ignored, because nothing is lost.
     """
 
     def __init__(
@@ -56,6 +56,6 @@ class NamedFile(io.FileIO):
 
 
 def opened(path: str, mode: str) -> BinaryIO:
-    """Open a file ("rb", "wb") with a buffer. Its errors name it."""
+    """Open a buffered file ("rb", "wb") whose errors have its name."""
     file = NamedFile(path, mode)
     return io.BufferedReader(file) if file.readable() else io.BufferedWriter(file)

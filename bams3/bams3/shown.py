@@ -1,4 +1,4 @@
-"""Safe display of foreign text: it can't control the terminal or start a new line, and secrets are removed.
+"""Safe display of foreign text, so that it can't control the terminal or start a new line; secrets are removed.
 
 Foreign text includes names, paths, versions, header lines, and the messages of programs and object stores.
 """
@@ -9,7 +9,7 @@ import re
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 # Patterns are compiled on first use: commands that show no foreign text start sooner.
 _CONTROLS = f"[{_CONTROL}]"
-_HIDDEN = f"[{_CONTROL}\ud800-\udfff]"  # and bytes that are not UTF-8
+_HIDDEN = f"[{_CONTROL}\ud800-\udfff]"  # the same, and bytes that are not UTF-8
 _URL = r"""([A-Za-z][A-Za-z0-9+.-]*://)([^\s'"<>]*)"""
 # A query separated from its URL (by a blank in the path, for example), and values whose names suggest a secret.
 _QUERY = r"""\?[^\s?'"<>]*=[^\s'"<>]*"""
@@ -62,7 +62,7 @@ def _plain(url: re.Match[str]) -> str:
     server, slash, path = place.partition("/")
     _, at, host = server.rpartition("@")
     port = r"(:\d*)?" if scheme.lower().startswith("http") else ""
-    if not at and "@" in path and not re.fullmatch(f"[^:]*{port}", server):  # the password contains a slash
+    if not at and "@" in path and not re.fullmatch(f"[^:]*{port}", server):  # the password has a slash
         host, slash, path = path.rpartition("@")[2].partition("/")
     return f"{scheme}{host}{slash}{path}{_end(rest) if query else ''}"
 

@@ -5,17 +5,17 @@ from bams3.errors import UsageError
 NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 _taken: bool | None = None
-"""None outside of commands: a program may replace its standard input whenever it likes."""
+"""Whether the command already reads standard input. None outside of commands, where programs may replace it."""
 
 
 def watch(of_command: bool) -> None:
-    """Begin or end a command, in which `take` refuses a second input that is standard input."""
+    """Begin or end a command. Within a command, `take` refuses standard input as a second input."""
     global _taken
     _taken = False if of_command else None
 
 
 def take(path: str = "-") -> bool:
-    """Tell whether a path is standard input. Raises UsageError if the command reads that already."""
+    """Tell whether a path is standard input. Raises UsageError if the command already reads standard input."""
     global _taken
     if path not in NAMES:
         return False

@@ -1,4 +1,4 @@
-"""Where temporary files go: Python's `tempfile` decides, which passes over a TMPDIR that it can't write to."""
+"""Where temporary files go. Python's `tempfile` decides; it ignores a TMPDIR that it can't write to."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from bams3.warned import warn
 
 @cache
 def folder() -> str:
-    """The folder for temporary files; the first call warns if it is not the one that TMPDIR names.
+    """The folder for temporary files. The first call warns if it is not TMPDIR.
 
     Raises FileNotFoundError if there is none.
     """

@@ -1,17 +1,17 @@
-"""Bounded reading and parsing of what is untrusted: any problem with it raises ValueError."""
+"""Bounded reading and parsing of untrusted data: any problem with the data raises ValueError."""
 
 import json
 from typing import Any
 
-PORTION = 1 << 20  # bytes that are read of a stream at a time
+PORTION = 1 << 20  # bytes of a stream that are read at a time
 
-FREE = 16 << 20  # bytes to which any document may inflate; on top of that …
-RATIO = 200  # … this many times its size, more than the documents of chunks and datasets need
+FREE = 16 << 20  # bytes to which any document may inflate …
+RATIO = 200  # … plus this many times its size: more than the documents of chunks and datasets need
 
 
 def read_all(stream: Any, most: int) -> bytes:
-    """Read a stream to its end. Memory is taken for what it has, however much it may have. Raises ValueError if it has
-    more than `most` bytes."""
+    """Read a stream to its end. Raises ValueError if it has more than `most` bytes. Takes memory only for bytes that
+    the stream actually has."""
     parts, left = [], most
     while part := stream.read(min(PORTION, left + 1)):
         parts.append(part)
@@ -32,13 +32,13 @@ def parse_json(data: bytes) -> Any:
 
 
 def most_inflated(stored: int) -> int:
-    """The most bytes to which a document of this many bytes may inflate."""
+    """The largest size in bytes to which a document of `stored` bytes may inflate."""
     return FREE + RATIO * stored
 
 
 def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
-    """Decompress one zstd frame of at most `most` bytes, and at most FREE + RATIO times its size. `dictionary`: the
-    `ZstdCompressionDict` that it was compressed with. Raises ValueError."""
+    """Decompress one zstd frame. Raises ValueError if it is invalid, or inflates to more than `most` bytes, or to more
+    than FREE + RATIO times its size. `dictionary` is the `ZstdCompressionDict` that it was compressed with."""
     import zstandard
 
     most = min(most, most_inflated(len(stored)))
@@ -54,7 +54,7 @@ def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
 
 
 def frame_length(stored: bytes) -> int:
-    """Return the length of the zstd frame that data begin with. Raises ValueError if they do not have all of it."""
+    """Return the length of the zstd frame at the start of `stored`. Raises ValueError if it is incomplete."""
     import zstandard
 
     try:

@@ -1,9 +1,9 @@
-"""Warnings: what a user should know of work that is done nevertheless. They go to Python's log."""
+"""Warnings: problems that users should know about, although the work goes on. They go to Python's log."""
 
 from bams3.shown import shown
 
 command = ""
-"""What their lines on standard error begin with, such as "bams3 convert: ". Only the command line sets it."""
+"""The beginning of lines on standard error, such as "bams3 convert: ". Only the command line sets it."""
 
 
 def warn(text: object) -> None:

@@ -1,4 +1,4 @@
-"""Coverage of a dataset in S3 by an array job of AWS Batch, and a job that gathers its parts.
+"""Coverage of a dataset in S3, measured by an array job of AWS Batch and gathered by another job.
 
 python submit.py QUEUE DEFINITION.json DATASET PREFIX TASKS [OPTION of bams3 coverage …]
 python submit.py my-queue job-definition.json s3://bucket/NA12878.bams3 s3://bucket/out/NA12878 16 --by 500
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import boto3
 
-# Of bash: $1 is the dataset, $2 the prefix, $3 the number of tasks. A task that runs again writes its part again.
+# In these bash scripts, $1 is the dataset, $2 the prefix and $3 the number of tasks. A task that runs again writes its
+# part again.
 TASK = 'bams3 coverage "$1" "${@:4}" --batch "array/$3" -o "$2.parts/$AWS_BATCH_JOB_ARRAY_INDEX-of-$3.depth"'
 GATHER = """\
 for ((i = 0; i < $3; i++)); do parts+=("$2.parts/$i-of-$3.depth"); done
@@ -26,7 +27,7 @@ job = batch.register_job_definition(**json.loads(Path(definition).read_text()))[
 
 
 def submit(name: str, script: str, **properties: object) -> str:
-    """Submit a job that runs a script of bash; its id."""
+    """Submit a job that runs a bash script; return its id."""
     run = {"command": ["bash", "-euc", script, name, *arguments]}
     return batch.submit_job(
         jobName=name, jobQueue=queue, jobDefinition=job, containerOverrides=run, **properties

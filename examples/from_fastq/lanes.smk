@@ -1,4 +1,4 @@
-# The sheet of lanes, the aligner, and what rules read.
+# The sheet of lanes, the aligner, and the inputs of rules.
 import csv
 import math
 import os
@@ -60,7 +60,7 @@ def read_lanes(path):
 
 
 def check_samples(samples):
-    """The sheet of samples names the dataset of each sample that has lanes."""
+    """Check that the sheet of samples names the dataset of each sample that has lanes."""
     for sample in lanes:
         dataset = f"results/datasets/{sample}.bams3"
         if samples.get(sample, {}).get("dataset") != dataset:
@@ -74,7 +74,7 @@ def lane_of(wildcards):
 
 
 def batches_of(lane):
-    """How many batches a lane has: that follows from the size of a file, so that all jobs are known in advance."""
+    """The number of batches of a lane. It follows from the size of a file, so that all jobs are known in advance."""
     size = os.path.getsize(lane["fastq_1"])
     return max(1, math.ceil(size / (config["gigabytes_per_batch"] * 1e9)))
 
@@ -97,7 +97,7 @@ def fastq_of_batch(wildcards, input):
 
 
 def aligner_words(wildcards):
-    """The aligner's command, with the read group: a lane has one."""
+    """The aligner's command, with the read group of the lane."""
     lane = lane_of(wildcards)
     fields = {
         "ID": f"{lane['sample']}.{lane['lane']}",
@@ -111,7 +111,7 @@ def aligner_words(wildcards):
 
 
 def datasets_of(rows):
-    """The datasets of the batches of lanes, in the order of the sheet, which that of equal reads follows."""
+    """The datasets of the batches of lanes, in the order of the sheet, which decides the order of equal reads."""
     return [
         f"results/aligned/{lane['sample']}/{lane['lane']}/{number:06d}-of-{count:06d}.bams3"
         for lane in rows

@@ -1,8 +1,8 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Split the two FASTQ files of a lane into batches: files of consecutive pairs, about equal in size.
 
-A batch ends only where `bwa mem -K` ends a set of pairs, of which it estimates insert sizes: so these sets are those of
-the whole files.
+A batch ends only where `bwa mem -K` ends a set of pairs, from which it estimates insert sizes. So these sets are the
+same as for the whole files.
 """
 
 from bams3.workflow.log import open_log
@@ -25,7 +25,7 @@ BUFFER = 1 << 20
 
 
 def split(first: str, second: str, folder: Path, batches: int, bases: int) -> None:
-    """Write the batches into a folder; `bases` is what bwa takes at a time."""
+    """Write the batches into a folder; `bases` is the number of bases that bwa takes at a time."""
     folder.mkdir(parents=True)
     size = os.path.getsize(first)
     with open(first, "rb") as packed, open(second, "rb") as packed_mates:

@@ -1,19 +1,19 @@
 #!/bin/bash
-# Coverage of a dataset by map tasks of Hadoop streaming: mosdepth's files.
+# Coverage of a dataset, measured by map tasks of Hadoop Streaming: mosdepth's files.
 #
 #   coverage.sh DATASET PREFIX TASKS [OPTION of bams3 coverage …]
 #   coverage.sh s3://bucket/NA12878.bams3 s3://bucket/out/NA12878 16 --by 500
 #
-# DATASET and PREFIX are URIs, or absolute paths of a file system that all nodes see.
+# DATASET and PREFIX are URIs, or absolute paths on a file system that all nodes share.
 set -euo pipefail
 (($# >= 3)) || { grep '^#   ' "$0" >&2; exit 2; }
 dataset=$1 prefix=$2 tasks=$3
 work=bams3-coverage-$(date +%s)-$$ # in Hadoop's file system
 coverage=(bams3 coverage "$dataset" "${@:4}")
 
-# A map task: depth of some shares of the windows, a part PREFIX.i-of-n.depth each; prints their names.
-# Lines to read: a number (Hadoop's), a tab, and a share i/n. A part appears whole or not at all, so a task that fails,
-# is killed or runs twice changes nothing.
+# A map task: it measures the depth of some shares of the windows, writes a part PREFIX.i-of-n.depth for each, and
+# prints the names of the parts. Each line that it reads is a number (Hadoop's), a tab, and a share i/n. A part appears
+# whole or not at all, so it does no harm if a task fails, is killed or runs twice.
 measure() {
     local share part
     while IFS=$'\t' read -r _ share; do
@@ -22,10 +22,10 @@ measure() {
         echo "$part"
     done
 }
-# Hadoop splits the command of a task at spaces, and a name may have some: so the task is passed on as one word.
+# Hadoop splits the command of a task at spaces, which names may contain, so the task is passed as one word.
 task=$(base64 -w 0 <<< "$(declare -p prefix coverage; declare -f measure); set -euo pipefail; measure")
 
-bams3 chunks "$dataset" > /dev/null # a dataset that cannot be read is one line here, and pages of Hadoop's later
+bams3 chunks "$dataset" > /dev/null # for a dataset that cannot be read: one line here, instead of pages from Hadoop
 [[ $prefix == *://* ]] || mkdir -p "$(dirname "$prefix")"
 hadoop fs -mkdir "$work"
 seq -f "%.0f/$tasks" "$tasks" | hadoop fs -put - "$work/tasks.txt"

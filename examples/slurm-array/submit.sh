@@ -1,5 +1,5 @@
 #!/bin/bash
-# Coverage of a dataset by a job array, and a job that gathers its parts.
+# Coverage of a dataset, measured by a job array and gathered by another job.
 #
 #   submit.sh DATASET PREFIX TASKS [OPTION of bams3 coverage …]
 #   submit.sh NA12878.bams3 out/NA12878 16 --by 500

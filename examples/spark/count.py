@@ -1,4 +1,4 @@
-"""Reads of mapping quality 30 or more on each contig, by Spark. Needs the extra `spark`.
+"""The number of reads with mapping quality 30 or more on each contig, with Spark. Needs the extra `spark`.
 
 spark-submit count.py DATASET...
 """

@@ -1,9 +1,9 @@
-"""Coverage of a dataset by tasks of Spark: mosdepth's files. Needs the extra `spark` (docs/engines/spark.md).
+"""Coverage of a dataset, measured by tasks of Spark: mosdepth's files. Needs the extra `spark` (docs/engines/spark.md).
 
 spark-submit coverage.py DATASET PREFIX TASKS [OPTION of bams3 coverage ...]
 
-Each task measures one batch of windows into a file that appears whole or not at all, so a task that fails and runs
-again, or runs twice, changes nothing. PREFIX is a path that all machines see, or a URI.
+Each task measures one batch of windows, and writes a file that appears whole or not at all. So it does no harm if a
+task fails and runs again, or runs twice. PREFIX is a URI, or a path on a file system that all machines share.
 """
 
 import re
@@ -31,7 +31,7 @@ def measure(number: int) -> str:
 if "://" not in prefix:
     Path(prefix).parent.mkdir(parents=True, exist_ok=True)
 spark = SparkSession.builder.getOrCreate()
-spark.sparkContext.setLogLevel("OFF")  # it would show each failure as hundreds of lines
+spark.sparkContext.setLogLevel("OFF")  # Spark would print hundreds of lines for each failure
 try:
     parts = spark.sparkContext.parallelize(range(1, int(tasks) + 1), int(tasks)).map(measure).collect()
 except Exception as error:

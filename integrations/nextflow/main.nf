@@ -1,6 +1,6 @@
 #!/usr/bin/env nextflow
-// Samples to datasets, and for each what the parameters ask for: extracts, coverage, a command on every chunk.
-// docs/engines/nextflow.md tells of parameters and profiles.
+// Converts samples to datasets. For each dataset, the parameters can ask for extracts, coverage, and a command on every
+// chunk. docs/engines/nextflow.md explains parameters and profiles.
 
 include { BAMS3_CONVERT as CONVERT } from './modules/bams3/convert/main'
 include { BAMS3_QUERY as QUERY } from './modules/bams3/query/main'
@@ -9,7 +9,7 @@ include { BAMS3_COVERAGE as COVERAGE } from './modules/bams3/coverage/main'
 include { BAMS3_CHUNKS as CHUNKS } from './modules/bams3/chunks/main'
 include { BAMS3_PROCESSCHUNK as PROCESS_CHUNK } from './modules/bams3/processchunk/main'
 
-// The parameters that nextflow.config describes; a configuration of the user may set others, for other pipelines.
+// The parameters that nextflow.config describes; the user's own configuration may set others, for other pipelines.
 def known_parameters() {
     return [
         'input', 'outdir', 'reference', 'bed', 'chunk_size', 'batches', 'query', 'regions', 'query_args', 'coverage',
@@ -17,12 +17,12 @@ def known_parameters() {
     ]
 }
 
-// The rows of a sample sheet, as the Snakemake workflow has it.
+// The rows of a sample sheet, in the format of the Snakemake workflow.
 def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
     def mistakes = rows.collectMany { row -> mistakes_of(row).collect { mistake -> "${path}: sample ${row.sample}: ${mistake}" } }
     mistakes += rows.countBy { row -> row.sample }.findAll { name, count -> count > 1 }.collect { name, count ->
-        "${path}: sample ${name} is listed ${count} times; keep one row"
+        "${path}: sample ${name} occurs ${count} times; keep one row"
     }
     if (mistakes) {
         error(mistakes.join('\n'))
@@ -34,10 +34,10 @@ def read_samples(path) {
 def mistakes_of(row) {
     def mistakes = []
     if (!(row.sample ==~ /[A-Za-z0-9][A-Za-z0-9._-]*/)) {
-        mistakes << "a name is of letters, digits and ._-"
+        mistakes << "a name may have letters, digits and ._-"
     }
     if (row.values().any { cell -> cell && cell =~ /:\/\/([^\/]*@|[^?]*\?)/ }) {
-        mistakes << "a secret in a URL would be kept and printed; take it out, and give credentials by the environment"
+        mistakes << "a secret in a URL would be stored and printed; remove it, and give credentials in the environment"
     }
     if (!row.alignments == !row.dataset) {
         mistakes << "give alignments or dataset"
@@ -45,7 +45,7 @@ def mistakes_of(row) {
     return mistakes
 }
 
-// A row as what CONVERT takes: [meta, alignments, index or []].
+// A row as an input of CONVERT: [meta, alignments, index or []].
 def alignments_of(row) {
     def stem = row.alignments.replaceFirst(/\.[^.]+$/, '')
     def beside = ['.bai', '.csi', '.crai'].collectMany { suffix -> [row.alignments + suffix, stem + suffix] }
@@ -53,7 +53,7 @@ def alignments_of(row) {
     return [[id: row.sample], file(row.alignments, checkIfExists: true), index ? file(index, checkIfExists: true) : []]
 }
 
-// A list of the chunks of a dataset as what PROCESS_CHUNK takes: [meta, chunk] of each, with what it is in meta.
+// A list of the chunks of a dataset as inputs of PROCESS_CHUNK: [meta, chunk], with its name and region in meta.
 def chunks_of(meta, dataset, list) {
     return new groovy.json.JsonSlurper().parseText(list.text).collect { chunk ->
         def name = chunk.uri.tokenize('/')[-2..-1].join('-') - ~/\.chunk$/
@@ -61,7 +61,7 @@ def chunks_of(meta, dataset, list) {
     }
 }
 
-// Depth of each sample by batches of windows, and mosdepth's files of all of them.
+// The depth of each sample in batches of windows, and mosdepth's files of all batches.
 workflow COVERAGE_BY_BATCHES {
     take:
     datasets // [meta, dataset]
@@ -98,7 +98,7 @@ workflow {
         log.warn("unknown parameters are ignored: ${unknown.join(', ')}; known parameters: ${known_parameters().join(', ')}")
     }
     if (!params.input) {
-        error("give --input samples.tsv: columns sample, and alignments or dataset")
+        error("give --input samples.tsv, with the columns sample, and alignments or dataset")
     }
     given = channel.fromList(read_samples(params.input)).branch { row ->
         datasets: row.dataset

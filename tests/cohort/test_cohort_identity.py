@@ -61,7 +61,7 @@ def test_relatives_stand_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\tb\n", "not a table of bams3 relate"),
+        ("sample_a\tb\n", "not a table of bams3 relate: it has no column sample_b"),
         (PAIRS + "a\tb\n", "a line of 2 cells instead of 4"),
         (PAIRS + "a\tz\t0.1\tunrelated\n", "not a pair of this cohort: a, z"),
         (PAIRS + "a\tb\tmuch\tunrelated\n", "not a pair of this cohort: a, b"),

@@ -136,8 +136,8 @@ S3	S3.bams3	x.bam
 S4		s3://k:s3cr3t@b/x.bam
 """
 MISTAKES = (
-    "samples.tsv: sample S1 is there 2 times",
-    "samples.tsv: sample S/2: a name is of letters",
+    "samples.tsv: sample S1 occurs 2 times",
+    "samples.tsv: sample S/2: a name may have letters",
     "samples.tsv: sample S3: give alignments or dataset",
     "samples.tsv: sample S4: a secret in a URL",
 )

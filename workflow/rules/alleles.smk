@@ -1,6 +1,6 @@
 from bams3.workflow import alleles
 
-# The files of sites, by their names in the config.
+# The files of sites, by the names that the config gives them.
 site_files = {
     name: places.copied(path)
     for name, path in config.get("alleles", {}).get("sites", {}).items()
@@ -12,7 +12,7 @@ rule alleles:
         expand("<results>/alleles/{sites}.tsv.gz", sites=site_files),
 
 
-# One sample at one file of sites, so that a new sample, or new sites, are counted alone.
+# One sample at the sites of one file, so that only a new sample, or new sites, are counted.
 rule count_alleles:
     input:
         metadata_of,

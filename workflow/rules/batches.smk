@@ -38,7 +38,7 @@ def queries_of(wildcards):
 
 
 def depths_of(wildcards):
-    """None for whole fragments, whose reads may lie in two batches: one job measures those."""
+    """The parts of all batches. Whole fragments, whose reads may lie in two batches, have none: one job measures them."""
     whole = config.get("coverage", {}).get("fragment_mode")
     return expand(
         "<results>/coverage/{sample}/{batch}.depth",
@@ -54,7 +54,7 @@ def bigwig_parts(wildcards):
 
 
 def processed(wildcards):
-    """What the command of the config has made of all samples."""
+    """The results of the configured command for all samples."""
     return [
         places.result_of_rule(f"<results>/process/{sample}/{batch}")
         for sample in (samples if "process" in config else [])

@@ -6,7 +6,7 @@ rule call:
         ),
 
 
-# One window of the genome, or several small contigs, in all samples: reads stream from each dataset into one bcftools.
+# One window of the genome, or several small contigs, in all samples: the reads of all datasets go to one bcftools.
 rule call_window:
     input:
         lambda wildcards: [metadata_file(row, places) for row in samples.values()],

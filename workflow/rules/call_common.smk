@@ -20,20 +20,20 @@ def option_files(section):
 
 
 def option_inputs(section):
-    """These, copied where the job is."""
+    """The `option_files`, as they are copied to the machine of the job."""
     return [places.copied(path) for path in option_files(section)]
 
 
 @cache
 def call_jobs():
-    """The places, (contig, start, end), of each job of joint calling, by its number."""
+    """The intervals, (contig, start, end), of each job of joint calling, by its number."""
     if "call" not in config:
         return {}
     return calling.jobs(contigs, config["call"]["window"], targets("call"))
 
 
 def call_memory(wildcards, attempt):
-    """MB: Snakemake, bcftools, and of each sample what is decoded of it at a time."""
+    """MB: Snakemake, bcftools, and the records of each sample that are decoded at a time."""
     return (600 + 25 * len(samples)) * attempt
 
 

@@ -3,7 +3,7 @@ rule cohort:
         cohort_results(),
 
 
-# What samtools would report for the sample's BAM.
+# The reports that samtools would make of the sample's BAM.
 rule read_stats:
     input:
         metadata_of,
@@ -45,7 +45,7 @@ rule cohort_regions:
         "../scripts/cohort_regions.py"
 
 
-# Depth and read counts of the regions; depth of the genome's bins. Depth is as in the stage coverage.
+# Depth and read counts of the regions, and depth of the genome's bins. Depth has the settings of the stage coverage.
 rule measure_regions:
     input:
         metadata_of,

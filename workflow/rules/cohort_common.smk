@@ -18,12 +18,12 @@ def cohort_bed():
 
 
 def has_targets():
-    """Are the regions of the cohort those of a BED file, which the QC table tells of?"""
+    """Whether the regions of the cohort are those of a BED file, on which the QC table reports."""
     return bool(cohort.bed_of(config.get("cohort", {})))
 
 
 def targets_bed():
-    """What the targets cover, each base once."""
+    """The intervals that the targets cover, each base once."""
     return "<results>/cohort/targets.bed" if has_targets() else []
 
 

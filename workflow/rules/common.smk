@@ -90,7 +90,7 @@ def sources_of(wildcards):
 
 
 def depth_memory(wildcards, attempt):
-    """MB: Snakemake, and the depth of the longest contig, of which regions are measured."""
+    """MB: Snakemake, and the depth of the longest contig, from which its regions are measured."""
     return (700 + 4 * longest(contigs) // 1_000_000) * attempt
 
 

@@ -43,7 +43,7 @@ rule merge_parts:
         "<logs>/merge_parts/{sample}.log",
     benchmark:
         "<results>/benchmarks/merge_parts/{sample}.tsv"
-    # An existing dataset is not created, even if an earlier run created it.
+    # A dataset that the sheet names is not created here, even if an earlier run created it.
     wildcard_constraints:
         sample="|".join(map(re.escape, converted)) or "(?!)",
     conda:

@@ -3,7 +3,7 @@ rule identity:
         [identity_table(name) for name in people.TABLES],
 
 
-# What the reads of one sample say at the sites: it is kept, so a new sample alone is read.
+# The bases of one sample's reads at the sites. The counts are kept, so that only new samples are read.
 rule count_sites:
     input:
         metadata_of,

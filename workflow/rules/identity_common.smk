@@ -8,7 +8,7 @@ def identity_sites():
 
 
 def identity_table(name):
-    """A table of who is who, for the stages that show it."""
+    """A table of the samples' identities, for the stages that show it."""
     return f"<results>/identity/{name}.tsv" if "identity" in config else []
 
 

@@ -4,7 +4,7 @@ places = Places(internals.run_of(workflow), storage)
 
 
 def snakemakes_own(wildcards):
-    """The environment of rules that need bams3 alone: that in which Snakemake runs. None is made for them."""
+    """No conda environment, for rules that need only bams3: they run in the environment of Snakemake itself."""
 
 
 if places.run.provider == "s3":

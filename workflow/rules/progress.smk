@@ -1,5 +1,5 @@
 from bams3.progress.handler import LogHandler
 
-# The progress of the run is written next to its results if Snakemake's logger is ours (`--logger bams3`).
+# With `--logger bams3`, the progress of the run is written next to its results.
 for handler in internals.log_handlers(workflow, LogHandler):
     handler.write_to(places.result("<results>"))

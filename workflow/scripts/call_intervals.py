@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Call variants jointly at some places of the genome."""
+"""Call variants jointly in some intervals of the genome."""
 
 import os
 import sys

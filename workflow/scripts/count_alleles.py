@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Count what the reads of a sample say at the sites of a file."""
+"""Count the alleles of a sample's reads at the sites of a file."""
 
 from bams3.workflow.log import open_log
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Run MultiQC on the samples' files, which are too many for a command line."""
+"""Run MultiQC on the samples' files, which may be too many for a command line."""
 
 import os
 import sys

@@ -1,7 +1,8 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Run the configured command on each chunk of a batch, as `bams3 map` does: a line for bash that reads SAM, in which
-{chunk} is the chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and
-{output} the file.
+"""Run the configured command on each chunk of a batch, as `bams3 map` does. It is a bash command line that reads SAM.
+
+In it, {chunk} is the chunk's path, {region} its window (`chr1:1-1048576` or `_unplaced`), {sample} the sample's name,
+and {output} the file to write.
 """
 
 import os
@@ -22,7 +23,7 @@ from bams3.errors import Bams3Error
 from bams3.operations.map_command import ChunkCommand, ChunkJob, alignments
 from bams3.workflow.batches import remove_others
 
-# What the command calls is looked for in its environment first, and then beside this Python, where bams3 is.
+# Programs that the command calls are found in its environment first, and then next to this Python, where bams3 is.
 os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
 remove_others(snakemake.params.folder, snakemake.wildcards.batch)
 dataset = DatasetReader(snakemake.params.dataset)

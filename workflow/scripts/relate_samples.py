@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Check who is who among all samples."""
+"""Check the identities of all samples."""
 
 from bams3.workflow.log import open_log
 

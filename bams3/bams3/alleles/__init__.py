@@ -1,1 +1,1 @@
-"""What reads say at positions of the reference: the pileup, as htslib builds it, and counts at known sites."""
+"""Bases of reads by position of the reference: the pileup, as htslib builds it, and counts at known sites."""

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Copies of bytes that stay where they are, and go all at once."""
+"""Memory for copies of bytes that do not move and are freed all at once."""
 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -10,7 +10,7 @@ cdef enum:
 
 
 cdef class Arena:
-    """Blocks of memory, of which each begins with the address of the one before it."""
+    """A list of blocks of memory; each begins with the address of the previous one."""
 
     def __dealloc__(self):
         cdef void *block
@@ -20,14 +20,14 @@ cdef class Arena:
             free(block)
 
     cdef void *copy(self, const void *source, size_t length) except NULL nogil:
-        """Copy bytes to an address that suits numbers, too."""
+        """Copy bytes to an address that is aligned for numbers."""
         cdef void *found = self.take(length)
         if length:
             memcpy(found, source, length)
         return found
 
     cdef void *take(self, size_t length) except NULL nogil:
-        """Room for some bytes, at an address that suits numbers, too."""
+        """Reserve some bytes at an address that is aligned for numbers."""
         cdef size_t taken = max(length + ALIGNED - 1, <size_t> ALIGNED) // ALIGNED * ALIGNED
         cdef size_t room = max(taken, <size_t> BLOCK)
         cdef void *block

@@ -1,7 +1,8 @@
-"""Base alignment qualities (BAQ; Li, 2011), as htslib computes them: to the bit, so each sum has htslib's order.
+"""Base alignment qualities (BAQ; Li, 2011), identical to those of htslib, so each sum has the same order as there.
 
-A hidden Markov model aligns a read again to the reference around it, within a band. A base whose place in the alignment
-is uncertain gets the quality of that place, if it is lower than its own.
+A hidden Markov model realigns a read to the reference around it, within a band. Each base has a place in this
+alignment, and the place has a quality, which is low if the place is uncertain. The quality of the base is lowered to
+that of its place.
 """
 
 from libc.math cimport log, pow
@@ -15,15 +16,15 @@ from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, REF_SKIP
 
 cdef enum:
     BAND = 7             # least width of the band, on each side
-    LONG = 1000          # bases; longer reads are taken to have few gaps
+    LONG = 1000          # bases; longer reads are assumed to have few gaps
     AMBIGUOUS = 4
-    MOST = 100           # greatest quality of a place is below
+    MOST = 100           # qualities of places are below this
     NO_QUALITY = 255
     OVERFLOW = 0x7FFFFFFF
 
 cdef double INSERTED = .25
 cdef double MISMATCHED = .33333333333
-cdef float ERRORS[256]   # probability of each quality
+cdef float ERRORS[256]   # error probability that each quality means
 
 cdef extern from *:
     """
@@ -110,9 +111,9 @@ cdef void *grown(void *held, size_t size) except NULL nogil:
 
 
 def realign(group, const uint8_t[::1] mask not None, const uint8_t[::1] reference not None, int64_t start):
-    """Lower the qualities of the reads of a row group that `mask` selects, in place.
+    """Lower, in place, the qualities of the reads of a row group that `mask` selects (one byte per record).
 
-    `reference`: the bases of the contig from `start` on, as far as any read and its surroundings reach.
+    `reference` has the bases of the contig from position `start` on, including the surroundings of each read.
     """
     cdef Reads reads = Reads(group, mask, False)
     cdef Room room = Room()
@@ -181,12 +182,12 @@ cdef inline int64_t abs_(int64_t value) noexcept nogil:
 
 
 cdef inline size_t column(const Model *model, int64_t i, int64_t k) noexcept nogil:
-    """The cell of base k of the reference in the row of base i of the read; both count from 1."""
+    """The cell of base k of the reference in the row of base i of the read. Both are 1-based."""
     return <size_t> (k - max(i - model.band, 0) + 1)
 
 
 cdef inline void emit(const Model *model, int64_t i, double *emitted) noexcept nogil:
-    """The probabilities of base i of the read, from 1, by the base of the reference: one of A, C, G, T, or another."""
+    """Find the emission probability of base i (1-based) of the read for each reference base: A, C, G, T, other."""
     cdef uint8_t base = model.query[i - 1]
     cdef double error = ERRORS[model.quality[i - 1]]
     cdef int k
@@ -296,8 +297,9 @@ cdef void align(const Model *model, Cell *forward, Cell *backward, double *scale
 cdef void cap(Read *read, const int32_t *state, uint8_t *place, size_t room, int64_t begin) noexcept nogil:
     """Lower the qualities of aligned bases to those of their places.
 
-    A base whose most likely place is another than in its CIGAR has none. In each stretch of aligned bases, a place
-    counts as the lower one of the best on either side.
+    The quality of a place is 0 if the most likely place of the base differs from the one in the CIGAR. In each stretch
+    of aligned bases, the quality of a place is then replaced by the lower of two maxima: of the places up to it, and of
+    the places from it on.
     """
     cdef uint8_t *left = place + room
     cdef uint8_t *right = place + 2 * room

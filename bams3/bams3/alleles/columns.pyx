@@ -1,4 +1,4 @@
-"""Numbers of bases at each position, from piles."""
+"""Counts of bases at each position, from piles."""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -7,14 +7,14 @@ from bams3.alleles.walk cimport Read, Run, code_of, first_run, is_in, next_run, 
 from bams3.bam.fields cimport MATCHES, REF_SKIP, REVERSE
 
 SYMBOLS = "ACGTNacgtn*#><"
-"""What is counted, each on the forward strand and the reverse one: bases (N: not A C G T), deletions, skips."""
+"""What is counted, on the forward and on the reverse strand: bases (N: not A C G T), deletions, skips."""
 
 cdef enum:
     N = 4
-    REVERSED = 5         # from here on, bases of reads on the reverse strand
+    REVERSED = 5         # first row for bases of reads on the reverse strand
     DELETIONS = 10
     SKIPS = 12
-    READS = 14           # reads that lie there, with or without a base that counts
+    READS = 14           # reads that cover the position, whether or not their base counts
     ROWS = 15
 
 cdef extern from *:
@@ -25,9 +25,10 @@ cdef extern from *:
 
 
 def count_symbols(Pile pile, int64_t begin, int min_quality, int32_t[:, ::1] table not None):
-    """Count at the positions from `begin` on, one a column of `table`. A row for each of SYMBOLS, and one for reads.
+    """Count the symbols at the positions from `begin` on.
 
-    `table`: zeros, of shape (15, positions). Bases of a quality below `min_quality` do not count.
+    `table`, zeros of shape (15, positions), gets a row for each of SYMBOLS, and one for the number of reads. Bases with
+    a quality below `min_quality` do not count.
     """
     cdef int64_t stop = begin + table.shape[1]
     cdef Py_ssize_t i

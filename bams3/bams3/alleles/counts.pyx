@@ -1,7 +1,7 @@
-"""What reads say at sites: numbers of bases and deletions, by strand.
+"""Counts of the reads' bases and deletions at sites, by strand.
 
-Counts are int32, WIDTH for each site: A C G T and other bases, the same of reads on the reverse strand, deletions by
-strand. The positions of sites are sorted; several sites may have one position.
+Each site has WIDTH counts, int32: of A, C, G, T and other bases on the forward strand, the same on the reverse strand,
+and deletions on either strand. The positions of sites are sorted; several sites may have the same position.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -17,7 +17,7 @@ cdef extern from *:
     """
     static const unsigned char BAMS3_ROW[16] = {255, 0, 1, 4, 2, 4, 4, 4, 3, 4, 4, 4, 4, 4, 4, 4};
     """
-    const uint8_t ROW_OF_CODE "BAMS3_ROW"[16]  # of a base as a 4-bit code; NO_ROW for =
+    const uint8_t ROW_OF_CODE "BAMS3_ROW"[16]  # row of each base (4-bit code); NO_ROW for =
 
 SITE_WIDTH = WIDTH
 SYMBOLS = "ACGTNacgtn*#"
@@ -29,14 +29,33 @@ cdef struct Sites:
     const uint8_t *ref      # the row of REF, or NO_ROW
     Py_ssize_t count
     int32_t *table          # of these sites
-    int least               # quality of a base that counts
+    int least               # minimum quality of a base that counts
 
 
 def count_group(group, const uint8_t[::1] mask not None, const int64_t[::1] positions not None,
                 const uint8_t[::1] refs not None, int least):
-    """Count what the records of a row group that `mask` selects say at sites: array('i'). `least`: quality of a base.
+    """Count the bases and deletions at sites, of the records of a row group that `mask` selects.
 
-    Without `least`, qualities are not read. Raises FormatError for damaged columns.
+    Parameters
+    ----------
+    group, mask
+        The row group, and a byte for each of its records: 1 if it counts.
+    positions
+        0-based positions of the sites, sorted, shape (n,).
+    refs
+        For each site the row of REF, which `=` in a read stands for, or NO_ROW.
+    least
+        Minimum quality of a base that counts. If it is 0, qualities are not read.
+
+    Returns
+    -------
+    array('i')
+        WIDTH counts for each site.
+
+    Raises
+    ------
+    FormatError
+        For damaged columns.
     """
     cdef Reads reads = Reads(group, mask, False, least > 0)
     cdef Sites sites
@@ -55,7 +74,7 @@ def count_group(group, const uint8_t[::1] mask not None, const int64_t[::1] posi
 
 
 def count_pile(Pile pile, const int64_t[::1] positions not None, const uint8_t[::1] refs not None, int least):
-    """The same of the reads of a pile, with the qualities that they have there."""
+    """Like `count_group`, for the reads of a pile, with the qualities that they have there."""
     cdef Sites sites
     cdef Py_ssize_t i, low = 0
     table = begun(&sites, positions, refs, least)
@@ -77,7 +96,7 @@ cdef begun(Sites *sites, const int64_t[::1] positions, const uint8_t[::1] refs, 
 
 
 cdef inline void count_read(const Sites *sites, Py_ssize_t low, const Read *read, int64_t visited) noexcept nogil:
-    """Count one read at the sites from `low` on. `visited`: the first position that is visited of any read."""
+    """Count one read at the sites from `low` on. `visited`: the walk visits no position of any read before this one."""
     cdef Run run
     cdef int64_t at, base
     cdef Py_ssize_t k = low
@@ -103,7 +122,7 @@ cdef inline void count_read(const Sites *sites, Py_ssize_t low, const Read *read
 
 
 def add_counts(int32_t[::1] table not None, const int64_t[::1] rows not None, const int32_t[::1] counts not None):
-    """Add the counts of some rows to those of all; `rows`: the number of each row among all."""
+    """Add counts to some rows of a table. `rows` has the index of each of these rows in the table."""
     cdef Py_ssize_t k, row, i, width = counts.shape[0] // max(rows.shape[0], 1)
     if counts.shape[0] != width * rows.shape[0] or (rows.shape[0] and not width):
         raise ValueError(f"{counts.shape[0]} counts of {rows.shape[0]} rows")
@@ -129,7 +148,7 @@ def renumbered(const int32_t[::1] numbers not None, const int32_t[::1] known not
 
 
 def chosen(const uint8_t[::1] values not None, const int64_t[::1] rows not None):
-    """The values of some rows: bytes."""
+    """The elements of `values` with the indices `rows`: bytes."""
     cdef Py_ssize_t k
     cdef uint8_t[::1] out
     made = bytearray(rows.shape[0])

@@ -31,13 +31,30 @@ cdef extern from *:
 
 def mark_differences(group, const uint8_t[::1] bases not None, int64_t start, uint8_t[::1] marks not None,
                      int32_t[::1] changes not None, int32_t[::1] shortest not None):
-    """Mark where the mapped reads of a row group differ from a reference, and note where they lie.
+    """Mark where the mapped reads of a row group differ from a reference, and note where the reads lie.
 
-    `bases`: letters of the reference from the position `start` on, one for each byte of `marks`. A byte becomes 1 where
-    a read has another base, or where the reference has a letter other than A, C, G and T; and at all positions of a
-    read whose CIGAR has more than matches and clips at its ends, or does not fit its bases. `changes`, one longer: the
-    depth at a position less that before. `shortest`: the least end of the reads that begin at a position, at most that
-    of the marks; NO_READ where none does. Raises FormatError for damaged columns.
+    Parameters
+    ----------
+    group
+        The row group.
+    bases
+        Letters of the reference from position `start` on, shape (n,).
+    start
+        0-based position of the first element of all arrays.
+    marks
+        Set to 1 at each position where a read has a different base than the reference, or where a read covers a
+        reference letter other than A, C, G and T; also at all positions of a read whose CIGAR has anything but matches
+        and clips, or does not fit its bases. Shape (n,).
+    changes
+        The difference between the depth at each position and at the previous one is added. Shape (n + 1,).
+    shortest
+        The least end of the reads that begin at each position, relative to `start` and at most n. It must be NO_READ at
+        first, and remains so where no read begins. Shape (n,).
+
+    Raises
+    ------
+    FormatError
+        For damaged columns.
     """
     cdef Reads reads = Reads(group, bytes(group.records), False, False)
     cdef Read read
@@ -70,7 +87,8 @@ def mark_differences(group, const uint8_t[::1] bases not None, int64_t start, ui
 
 def mark_a_position_of_each_read(uint8_t[::1] marks not None, const int32_t[::1] shortest not None,
                                  Py_ssize_t first, Py_ssize_t last):
-    """Mark positions of [first, last) until there is one in each read that overlaps it. `shortest`: as above."""
+    """Mark positions in [first, last) until each read that overlaps it has one. `shortest` is as above; indices are
+    relative to `start`."""
     cdef Py_ssize_t at, marked = last
     if not 0 <= first < last <= marks.shape[0] == shortest.shape[0]:
         raise ValueError(f"{marks.shape[0]} marks for [{first}, {last})")
@@ -80,11 +98,11 @@ def mark_a_position_of_each_read(uint8_t[::1] marks not None, const int32_t[::1]
                 marks[at] = 1
             if marks[at]:
                 marked = at
-        marks[first] = 1  # for those that begin before
+        marks[first] = 1  # for reads that begin before it
 
 
 cdef int64_t first_base(const Read *read) noexcept nogil:
-    """The first base that is aligned; -1 if a CIGAR has more than matches and clips at its ends, or does not fit."""
+    """Index of the first aligned base; -1 if the CIGAR has more than matches and clips, or does not fit the bases."""
     cdef int64_t matched = 0, before = 0, after = 0, length
     cdef uint32_t k, operation
     for k in range(read.operations):

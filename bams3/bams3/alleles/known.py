@@ -1,4 +1,4 @@
-"""Known sites: where they are, and what the reads of a dataset say there."""
+"""Known sites: where they are, and counts of the bases and alleles that the reads of a dataset have there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 SITES = 1 << 18
-"""Sites that are counted at a time, at most."""
+"""The most sites that are counted at a time."""
 _ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF, ".bcf": VCF}
 _OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-version", "-"]
 _LINES = {
@@ -40,9 +40,18 @@ _LINES = {
 class Sites(NamedTuple):
     """Some of the sites of a file, in its order.
 
-    `contigs`: names; `contig`: the index of each site's, array('i'). `position`: 0-based, array('q'). `text`: of each
-    site ID, REF and ALT, with tabs between them, "." for what the file lacks; `text_ends`: where it ends, array('q').
-    `ref`: what `=` in a read stands for, as a row of counts.
+    Attributes
+    ----------
+    contigs
+        Names of contigs.
+    contig
+        Index of each site's contig in `contigs`, array('i').
+    position
+        0-based position of each site, array('q').
+    text, text_ends
+        ID, REF and ALT of each site, separated by tabs, "." for what the file lacks; and where they end, array('q').
+    ref
+        The base that `=` in a read stands for at each site, as a row of counts, one byte.
     """
 
     contigs: list[str]
@@ -69,17 +78,17 @@ class Sites(NamedTuple):
 
 
 class SiteCounts(NamedTuple):
-    """What reads say at sites: array('i') with SITE_WIDTH for each site, and two for each pattern of their alleles."""
+    """Counts: array('i') with SITE_WIDTH counts for each site, and with two for each pattern of the sites' alleles."""
 
     sites: array[int]
     patterns: array[int]
 
 
 class SiteFile:
-    """A VCF or BCF (`.vcf`, `.bcf`), a BED file (`.bed`), or a table of contig, position (from 1), and optionally REF
-    and ALT.
+    """A file of sites: a VCF or BCF (`.vcf`, `.bcf`), a BED file (`.bed`), or a table of contig, position (1-based),
+    and optionally REF and ALT.
 
-    Each may be gzipped. `has_alleles`: whether each site must have REF and ALT.
+    It may be gzipped. `has_alleles` is whether each site must have REF and ALT.
     """
 
     def __init__(self, path: str, opener: Opener = of_disk) -> None:
@@ -90,8 +99,8 @@ class SiteFile:
     def blocks(self, most: int, datasets: Sequence[DatasetReader]) -> Iterator[Sites]:
         """Yield the sites in blocks of `most`.
 
-        Raises UsageError if the file cannot be read, for lines that are no sites, and for contigs that one of the
-        datasets lacks, if it is whole.
+        Raises UsageError if the file cannot be read, for lines that are not sites, and for contigs that a whole dataset
+        among `datasets` lacks. (Chunks without their dataset may lack contigs.)
         """
         reader = SiteReader()
         reader.kind = self.kind
@@ -117,8 +126,8 @@ class SiteFile:
             yield Sites(reader.contigs, *reader.take(most))
 
     def texts(self, *, header: bool = False) -> Generator[bytes, None, None]:
-        """Yield the text of the file, some whole lines at a time; for BCF, its records, as bcftools prints them, with
-        `header` the lines before them. Raises OSError, SourceError."""
+        """Yield the text of the file, some whole lines at a time. For BCF, this is what bcftools prints: the records,
+        after the header lines if `header`. Raises OSError and SourceError."""
         with self._opener(self.path) as file:
             if not self.path.endswith(".bcf"):
                 yield from whole_lines(file)
@@ -144,8 +153,8 @@ class SiteFile:
 
 
 class _OfContig(NamedTuple):
-    """Sites of a contig: their positions, sorted, the rows of REF, and the number of each among all; and patterns of
-    their alleles: their last positions, sorted, their first ones, and the number of each among all.
+    """The sites of a contig: their sorted positions, the rows of their REFs, and their indices among all sites. And the
+    patterns of their alleles: their sorted last positions, their first positions, and their indices among all patterns.
     """
 
     positions: array[int]
@@ -156,7 +165,7 @@ class _OfContig(NamedTuple):
     patterns: array[int] = array("q")
 
     def within(self, start: int, stop: int) -> _OfContig:
-        """Those at [start, stop)."""
+        """The sites and patterns at [start, stop)."""
         first, last = bisect_left(self.positions, start), bisect_left(self.positions, stop)
         begin, end = bisect_left(self.lasts, start), bisect_left(self.lasts, stop)
         return _OfContig(
@@ -166,21 +175,21 @@ class _OfContig(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The position behind all of them."""
+        """The position after all of them."""
         return max((self.positions[-1], *self.lasts[-1:])) + 1
 
 
 _Found = tuple[_OfContig, "array[int] | None", "array[int] | None"]
-"""Some sites, and what was found at them and of the patterns."""
+"""Some sites, and the counts of these sites and of their patterns."""
 
 
 def count_sites(
     dataset: DatasetReader, sites: Sites, options: PileOptions, min_quality: int, workers: Workers
 ) -> array[int]:
-    """Count the bases that the reads of a dataset have at sites: array('i'), SITE_WIDTH for each site.
+    """Count the bases that the reads of a dataset have at sites: array('i') with SITE_WIDTH counts for each site.
 
-    Only row groups that reach a site are read; qualities only if `min_quality` is more than 0. The depth limit of the
-    options is not applied. Raises FormatError if the dataset is damaged, UsageError where htslib fails.
+    Only row groups that reach a site are read, and their qualities only if `min_quality` is more than 0. The depth
+    limit of `options` is ignored. Raises FormatError if the dataset is damaged, and UsageError where htslib would fail.
     """
     return count_alleles(dataset, sites, None, options, min_quality, workers).sites
 
@@ -189,7 +198,7 @@ def count_alleles(
     dataset: DatasetReader, sites: Sites, alleles: variants.Alleles | None, options: PileOptions, min_quality: int,
     workers: Workers,
 ) -> SiteCounts:  # fmt: skip
-    """The same, and how many reads have the alleles of the sites."""
+    """Like `count_sites`, but also count the reads that have the sites' alleles."""
     by_contig = _by_contig(dataset, sites, alleles)
     counts = SiteCounts(
         array("i", bytes(4 * SITE_WIDTH)) * len(sites.position), array("i", bytes(8)) * len(alleles or ())
@@ -235,7 +244,7 @@ def count_alleles(
 def _by_contig(
     dataset: DatasetReader, sites: Sites, alleles: variants.Alleles | None
 ) -> dict[int, _OfContig]:
-    """The sites by reference id. Those on contigs that the dataset lacks are left out."""
+    """The sites by reference id, without those on contigs that the dataset lacks."""
     ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
     known = array("i", (ids.get(name, -1) for name in sites.contigs))
     contig = renumbered(sites.contig, known)
@@ -257,9 +266,10 @@ def _by_contig(
 def _by_need(
     dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions, min_quality: int
 ) -> tuple[dict[int, _OfContig], dict[int, _OfContig]]:
-    """Part the contigs: those where the qualities of overlapping mates must be settled first, and the others.
+    """Divide the contigs into those where the qualities of overlapping mates must be changed first, and the others.
 
-    Without a least quality, both of two mates count. Reads that are no proper pair are nobody's mates.
+    This is not needed without a minimum quality, because both mates count then, nor for reads that are not in a proper
+    pair, because these have no overlapping mates.
     """
 
     def is_needed(contig: int, sites: _OfContig) -> bool:
@@ -302,7 +312,7 @@ def _of_piles(
 def count_arrays(
     dataset: DatasetReader, blocks: Iterable[Sites], options: PileOptions, min_quality: int, workers: Workers
 ) -> dict[str, Any]:
-    """Count what the reads of a dataset say at all sites; return numpy arrays, and lists of text, by name."""
+    """Count the bases of the reads of a dataset at all sites. Returns numpy arrays and lists of str, by name."""
     import numpy as np
 
     contig: list[str] = []

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Lines of what was counted at sites, as bam-readcount, alleleCounter and GATK's CollectAllelicCounts lay them out."""
+"""Counts at sites as lines of text, in the formats of bam-readcount, alleleCounter and GATK's CollectAllelicCounts."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -25,7 +25,10 @@ def layout_lines(int kind, list contigs not None, const int32_t[::1] contig not 
                  const int64_t[::1] position not None, const uint8_t[::1] text not None,
                  const int64_t[::1] text_ends not None, const int32_t[::1] counts not None,
                  Py_ssize_t first, Py_ssize_t last):
-    """Return the lines of the sites [first, last) of one sample, bytes-like. `contigs`: their names, as bytes."""
+    """Return the lines of the sites [first, last) of one sample, bytes-like.
+
+    `kind` is the format. `contigs` has names as bytes; the other arrays are those of `known.Sites` and `SiteCounts`.
+    """
     cdef Buffer out = Buffer()
     cdef Buffer names = Buffer()
     cdef bytes name
@@ -95,9 +98,9 @@ cdef inline int32_t both(const int32_t *counts, int row) noexcept nogil:
 
 
 cdef inline int put_statistics(Buffer out, uint8_t base, int32_t forward, int32_t reverse) except -1 nogil:
-    """Put what bam-readcount says of a base: the number of reads, three means, the reads by strand, seven statistics.
+    """Append bam-readcount's numbers for a base: number of reads, three means, reads by strand, seven statistics.
 
-    Those that are not counted are nan, but 0 without reads.
+    Numbers that bams3 does not compute are nan, or 0 if there are no reads.
     """
     out.put_u8(TAB)
     out.put_u8(base)

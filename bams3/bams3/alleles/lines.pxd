@@ -1,4 +1,4 @@
-# What lines of sites are made of. All of it is inline and nogil.
+# Parts of the lines of sites. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
@@ -9,7 +9,7 @@ from bams3.decimal cimport put_unsigned
 cdef enum:
     TAB = 9
     NEWLINE = 10
-    ROOM = 32           # for a number and what `put_unsigned` writes behind it
+    ROOM = 32           # for a number and the bytes that `put_unsigned` writes after it
 
 
 cdef struct Text:
@@ -18,7 +18,7 @@ cdef struct Text:
 
 
 cdef inline Text word_of(const uint8_t *text, int64_t length, int before) noexcept nogil:
-    """The word of a text, which tabs separate, that has so many words before it."""
+    """Word number `before` (0-based) of a text whose words are separated by tabs."""
     cdef int64_t at = 0, end
     while before and at < length:
         before -= text[at] == TAB
@@ -36,7 +36,7 @@ cdef inline int put_number(Buffer out, uint64_t value) except -1 nogil:
 
 
 cdef inline int put_place(Buffer out, const Text *contig, int64_t position) except -1 nogil:
-    """Put the contig, and the position from 1, with a tab behind each."""
+    """Append the contig and the 1-based position, with a tab after each."""
     out.put(contig.at, contig.length)
     out.put_u8(TAB)
     put_number(out, position + 1)
@@ -44,7 +44,7 @@ cdef inline int put_place(Buffer out, const Text *contig, int64_t position) exce
 
 
 cdef inline int32_t depth_of(const int32_t *counts) noexcept nogil:
-    """The number of bases; deletions are none."""
+    """The number of bases, without deletions."""
     cdef int32_t depth = 0
     cdef int i
     for i in range(DELETIONS):

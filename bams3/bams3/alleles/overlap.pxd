@@ -1,4 +1,4 @@
-# Qualities of overlapping mates, as htslib (since 1.13) changes them. All of it is inline and nogil.
+# Qualities of overlapping mates, as htslib (since 1.13) changes them. Everything here is inline and nogil.
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t
 
@@ -6,10 +6,10 @@ from bams3.alleles.walk cimport Read, code_of, is_in
 from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE
 
 cdef enum:
-    BEST = 200              # greatest quality of two bases that agree
+    BEST = 200              # maximum quality of two bases that agree
 
 
-cdef struct Base:           # an aligned base, on the way through a CIGAR
+cdef struct Base:           # an aligned base: the state of a walk over a CIGAR
     const uint32_t *begin
     const uint32_t *cigar
     const uint32_t *stop
@@ -19,7 +19,8 @@ cdef struct Base:           # an aligned base, on the way through a CIGAR
 
 
 cdef inline bint prefers_first(const uint8_t *name, int length) noexcept nogil:
-    """Which of two mates keeps the quality of bases that agree: a hash of their name decides (X31, then Wang's)."""
+    """Whether the first of two mates keeps the quality if their bases agree. A hash of their name (X31, then Wang's)
+    decides."""
     cdef uint32_t value = 0
     cdef int i
     for i in range(length):
@@ -36,7 +37,8 @@ cdef inline bint prefers_first(const uint8_t *name, int length) noexcept nogil:
 
 
 cdef inline bint base_from(Base *at, const Read *read, int64_t position) noexcept nogil:
-    """Find the first aligned base at a position, or behind it if a deletion or skip covers it; False if none does."""
+    """Find the first aligned base at a position, or after it if a deletion or skip covers the position. Returns False
+    if there is none."""
     cdef int64_t left = position - read.pos, length
     at.begin = at.cigar = read.cigar
     at.stop = read.cigar + read.operations
@@ -63,7 +65,7 @@ cdef inline bint base_from(Base *at, const Read *read, int64_t position) noexcep
 
 
 cdef inline bint next_base(Base *at) noexcept nogil:
-    """Go on to the next aligned base. `base` and `position` are those of the last one until then."""
+    """Go to the next aligned base; returns False if there is none."""
     cdef int64_t length
     while at.cigar < at.stop:
         length = at.cigar[0] >> 4
@@ -91,9 +93,10 @@ cdef inline void lower(uint8_t *quality, bint keep) noexcept nogil:
 
 
 cdef inline bint settle_overlap(Read *a, Read *b, bint keeps_a, int64_t since) noexcept nogil:
-    """Change the qualities of two mates where both have bases; `a` came first. False if one has too few bases.
+    """Change the qualities of two mates where both have bases; `a` came first. Returns False if one has too few bases.
 
-    `keeps_a`: what `prefers_first` says. `since`: the first position whose line is written after `b` has come.
+    `keeps_a` is the result of `prefers_first`. `since` is the first position whose line htslib writes after `b` has
+    come.
     """
     cdef Base first, second
     cdef int64_t position = b.pos

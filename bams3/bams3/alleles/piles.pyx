@@ -1,8 +1,8 @@
-"""Piles: the reads that lie over a stretch of positions, as htslib's pileup has them there.
+"""Piles: the reads that cover a stretch of positions, as htslib's pileup has them.
 
-htslib takes reads one by one. It leaves out reads where too many lie already, and changes the qualities of overlapping
-mates when the second one comes. All of that depends on the reads before. So `Piles` takes the row groups in order, but
-does no more than this; the piles that it gives are then worked on in any order, by many threads.
+htslib takes reads one by one. It drops reads where the depth has reached a limit, and changes the qualities of
+overlapping mates when the second mate comes. Both depend on the previous reads. Therefore `Piles` takes the row groups
+in order, but does nothing more than this; threads then work on the resulting piles in any order.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -26,18 +26,18 @@ cdef enum:
     NONE = -1
     BINS = 1 << 12
     EMPTY_LINE = 24
-    BOUNDLESS = 0x7FFFFFFF  # no limit of depth
+    BOUNDLESS = 0x7FFFFFFF  # as a depth limit: none
 
 
 cdef class Pile:
-    """Reads of a contig: those that settle what stands at the positions [start, stop), or some (see `Piles`)."""
+    """Reads of a contig: all that the pileup has at the positions [start, stop), or some of them (see `Piles`)."""
 
     def __cinit__(self, Py_ssize_t most=0):
         self.held = []
         self.make_room(most)
 
     cdef int make_room(self, Py_ssize_t most) except -1:
-        """Make room for `most` more reads, and one."""
+        """Make room for `most` + 1 more reads."""
         cdef Read *reads = <Read *> realloc(self.reads, (self.count + most + 1) * sizeof(Read))
         if reads == NULL:
             raise MemoryError(f"not enough memory for a pile of {self.count + most} reads")
@@ -54,7 +54,7 @@ cdef class Pile:
         return self.count
 
     cdef Pile like(self):
-        """A pile of other reads of the contig."""
+        """A new, empty pile of the same contig."""
         cdef Pile made = Pile()
         made.reference_id, made.least, made.deleted = self.reference_id, self.least, self.deleted
         return made
@@ -68,13 +68,14 @@ cdef class Pile:
 
     @property
     def first(self):
-        """Where the first read begins; 0 without reads."""
+        """Where the first read begins; 0 if there are no reads."""
         return self.reads[0].pos if self.count else 0
 
     def cuts(self, int64_t start, int64_t stop, int64_t width, int64_t most):
-        """Return positions that cut [start, stop) into intervals of some `most` bytes: `width` for each read in a line.
+        """Return positions that cut [start, stop) into intervals whose lines have about `most` bytes each.
 
-        array('q'), with `start` and `stop`.
+        A line is taken to have `width` bytes for each read. The result is an array('q') that includes `start` and
+        `stop`.
         """
         cdef int64_t size = stop - start, each = max(1, (size + BINS - 1) // BINS), depth = 0, total = 0, bytes_, k, parts
         cdef Py_ssize_t i
@@ -107,11 +108,17 @@ cdef class Pile:
 
 
 cdef class Piles:
-    """Takes the row groups of a dataset in order and gives `Pile`s; as htslib does, up to the start of the last read.
+    """Takes the row groups of a dataset in order, and returns `Pile`s up to the start of the last read, as htslib does.
 
-    `max_depth`: a read is left out if as many others lie at its start, unless it is the first one there. `overlaps`:
-    change the qualities of overlapping mates. `once`: give every read once, when no mate can change it any more, so
-    only reads that wait for their mates are kept; the positions of a pile are then those of its reads, not complete.
+    Parameters
+    ----------
+    max_depth
+        A read is dropped if this many others cover its start, unless it is the first one that begins there.
+    overlaps
+        Change the qualities of overlapping mates.
+    once
+        Return each read in one pile only, as soon as no mate can change it. Only reads that wait for their mates are
+        kept then. The positions of a pile are those of its reads; other piles may have reads at the same positions.
     """
 
     cdef int64_t max_depth
@@ -120,20 +127,20 @@ cdef class Piles:
     cdef int reference_id
     cdef int64_t at                # start of the last read
     cdef int64_t last              # the same, but -1 before the first read
-    cdef int64_t settled           # the positions before are in piles
+    cdef int64_t settled           # all positions before this one are in piles
     cdef Pile carried              # reads that reach as far as `at`, or still wait
-    cdef Py_ssize_t before         # how many of the reads of a pile were carried
-    cdef Arena changed             # the qualities of those of them that change
+    cdef Py_ssize_t before         # number of carried reads in the current pile
+    cdef Arena changed             # changed qualities of these reads
     cdef Waiting waiting
-    cdef Buffer ends               # of the reads that htslib may still hold
-    cdef int64_t cleaned           # the position for which they were last gone through
+    cdef Buffer ends               # ends of the reads that htslib may still hold
+    cdef int64_t cleaned           # position for which ends were last removed from `ends`
 
     def __cinit__(self, int64_t max_depth, bint overlaps, bint once=False):
         self.max_depth, self.overlaps, self.once = max_depth, overlaps, once
         self.begin(0)
 
     cdef int begin(self, int reference_id) except -1:
-        """Begin a contig. htslib begins the first one at its start, others at their first read."""
+        """Begin a contig. (htslib begins the first contig at its start, and others at their first read.)"""
         self.reference_id = reference_id
         self.at = self.settled = 0 if reference_id == 0 else NONE
         self.last = NONE
@@ -163,15 +170,16 @@ cdef class Piles:
         return done
 
     def finish(self):
-        """Return the pile of the rest of the contig."""
+        """Return the pile of the remaining positions of the contig."""
         cdef Pile pile = self.carried
         pile.start, pile.stop = pile.first if self.once else self.settled, max(self.settled, pile.end)
         return pile
 
     cdef bint across(self, Reads reads, Py_ssize_t first) except -1:
-        """htslib takes the first read of a contig before the reads of the last contig are past; they may have its name.
+        """Settle the first read of a contig with a waiting read of the previous contig that has the same name, if any.
 
-        Returns whether one has: then it is forgotten with them.
+        htslib takes that first read before it has finished the previous contig. Returns whether there is such a name;
+        if so, the name is then forgotten.
         """
         cdef Read read = reads.read(first)
         cdef int32_t number, mate
@@ -189,9 +197,10 @@ cdef class Piles:
         return True
 
     cdef bint settle(self, Pile pile, int32_t mate, Read *read, int32_t number, int64_t at) except? False nogil:
-        """Settle a read with its mate in a pile, named by `number`. False if one of both has too few bases.
+        """Settle the overlap of a read with its mate in a pile. Returns False if one of them has too few bases.
 
-        Earlier piles have carried reads, too, unless each is given once. So their qualities change in a copy.
+        `number` is that of their name. Unless each read is returned only once, earlier piles also have the carried
+        reads, so the qualities of these are changed in a copy.
         """
         cdef Read *first = &pile.reads[mate]
         cdef Text name = self.waiting.names[number].text
@@ -245,7 +254,7 @@ cdef class Piles:
                 pile.deleted = max(pile.deleted, reads.deleted)
                 at = max(at, read.pos)
                 fresh = barred = False
-        if not ascends:  # lines count on it: what they take is measured before they are written
+        if not ascends:  # lines depend on the order, because their sizes are computed before they are written
             raise damaged("positions do not ascend")
         if not good:
             raise no_bases(&read, reads.name(i))
@@ -256,7 +265,7 @@ cdef class Piles:
         return pile
 
     cdef int64_t live(self, int64_t at) noexcept nogil:
-        """The number of reads that htslib holds when one at `at` comes that is not the first one there."""
+        """The number of reads that htslib holds when a read at `at` comes that is not the first one there."""
         cdef int64_t *ends = <int64_t *> self.ends.data
         cdef size_t count = self.ends.size // 8, kept = 0, i
         if <int64_t> count >= self.max_depth and self.cleaned < at:
@@ -269,7 +278,7 @@ cdef class Piles:
         return <int64_t> count
 
     cdef Pile parted(self, Pile pile):
-        """Keep the reads that still wait, copied out of the row group; return a pile of the others."""
+        """Keep copies of the reads that still wait; return a pile of the others."""
         cdef Pile done = pile.like()
         cdef Py_ssize_t i, total = pile.count
         cdef int32_t count = 0
@@ -304,10 +313,10 @@ cdef class Piles:
         return done
 
     cdef Pile carry(self, Pile pile):
-        """Keep the reads that reach as far as the last one's start; return the pile. The row group goes, so they are
-        copied out of it.
+        """Keep copies of the reads that reach as far as the start of the last read; return the pile. (Copies, because
+        the row group will be freed.)
 
-        Those that were carried before stay where they are, unless most of what is there belongs to reads that are past.
+        Reads that were already carried are not copied again, unless most of that memory belongs to reads that are past.
         """
         cdef Pile carried = pile.like()
         cdef Py_ssize_t i, before = self.before
@@ -343,12 +352,12 @@ cdef class Piles:
 
 
 cdef inline size_t size_of(const Read *read) noexcept nogil:
-    """The bytes that a read points to."""
+    """The number of bytes that a read points to."""
     return 4 * <size_t> read.operations + read.l_seq + (<size_t> read.l_seq + 1) // 2
 
 
 cdef inline void move(Read *read, uint8_t *room) noexcept nogil:
-    """Copy what a read points to; its CIGAR comes first."""
+    """Copy the data that a read points to into `room`, CIGAR first, and make the read point there."""
     cdef size_t operations = 4 * <size_t> read.operations, bases = read.l_seq
     if operations:
         memcpy(room, read.cigar, operations)

@@ -1,4 +1,4 @@
-"""The reads of a dataset as piles, with samtools' conditions on them."""
+"""The reads of a dataset as piles, chosen by the same conditions as in samtools mpileup."""
 
 from __future__ import annotations
 
@@ -22,17 +22,26 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 BOUNDLESS = 2**31 - 1
-"""As a depth: no limit."""
+"""As a depth limit: none."""
 POSITIONS = 1 << 17
-"""Positions that are counted at a time."""
+"""Number of positions that are counted at a time."""
 
 
 class PileOptions(NamedTuple):
-    """Which reads are piled up, as samtools mpileup has it.
+    """Which reads are piled up, as in samtools mpileup.
 
-    `exclude`, `any_of`: FLAG bits of which a read must have none, or any (0: no condition). `min_mapq`: least mapping
-    quality. `orphans`: also reads that are paired, but not properly. `overlaps`: where mates overlap, only one of both
-    keeps its quality. `max_depth`: a read is left out where as many others lie at its start already.
+    Attributes
+    ----------
+    exclude, any_of
+        FLAG bits of which a read must have none, and of which it must have at least one (0: no condition).
+    min_mapq
+        Minimum mapping quality.
+    orphans
+        Include reads that are paired, but not properly.
+    overlaps
+        Where mates overlap, only one of them keeps its quality.
+    max_depth
+        A read is dropped if this many others already cover its start.
     """
 
     exclude: int = NOT_COUNTED
@@ -48,7 +57,7 @@ class PileOptions(NamedTuple):
         return RecordFilter(0, self.exclude | UNMAP, self.min_mapq)
 
     def select(self, mask: bytearray, group: RowGroup, dataset: DatasetReader) -> None:
-        """Clear the records of a row group that are not piled up, whatever their place."""
+        """Clear the mask of the records of a row group that are not piled up, regardless of their positions."""
         self.record_filter.apply(mask, group, dataset)
         if self.any_of:
             keep_any_flag(mask, group.flag, self.any_of)
@@ -56,10 +65,10 @@ class PileOptions(NamedTuple):
 
 
 class PiledRegions(NamedTuple):
-    """Which reads of a dataset are piled up: those that overlap `region` (None: any), and any of the intervals `bed`.
+    """Which reads of a dataset are piled up: those that overlap `region` (None: any), and also an interval of `bed`.
 
-    `bed`: reference id → sorted, disjoint intervals; None: no condition. `lengths`: reference id → the length of its
-    sequence in the FASTA file, past which no read may begin.
+    `bed` maps reference ids to sorted, disjoint intervals; None means no condition. `lengths` maps reference ids to the
+    lengths of the sequences in the FASTA file; no read may begin past them.
     """
 
     region: Region | None = None
@@ -67,7 +76,7 @@ class PiledRegions(NamedTuple):
     lengths: dict[int, int] | None = None
 
     def regions(self, contigs: int) -> Sequence[Region]:
-        """The regions whose row groups hold such reads."""
+        """The regions whose row groups may hold such reads."""
         if self.region:
             return [self.region]
         if self.bed is None:
@@ -80,7 +89,7 @@ class PiledRegions(NamedTuple):
         return table
 
     def apply(self, mask: bytearray, group: RowGroup) -> None:
-        """Clear the records of a row group that are not piled up."""
+        """Clear the mask of the records of a row group that are not in these regions."""
         if self.region:
             bounds = array("q", [self.region.start]), array("q", [self.region.end])
             keep_overlapping(mask, group.pos, group.end, *bounds)
@@ -96,11 +105,25 @@ def piles(
     dataset: DatasetReader, places: PiledRegions, options: PileOptions, workers: Workers,
     recalibrate: Callable[[RowGroup, bytearray], None] | None = None, *, once: bool = False,
 ) -> Iterator[Pile]:  # fmt: skip
-    """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
+    """Yield the piles of a dataset, in order. Threads decode row groups in advance.
 
-    `once`: each read is in one pile only, so that less is in memory, but what stands at a position is in several.
-    `recalibrate`: changes the qualities of the reads of a row group that a mask selects.
-    Raises UsageError where mates overlap of which one has no bases, FormatError if the dataset is damaged.
+    Parameters
+    ----------
+    dataset, places, options
+        The dataset, and which of its reads are piled up.
+    workers
+        The threads.
+    recalibrate
+        Changes the qualities of the reads of a row group that a mask selects.
+    once
+        Yield each read in one pile only. This takes less memory, but several piles may have reads at the same position.
+
+    Raises
+    ------
+    UsageError
+        If mates overlap and one of them has no bases.
+    FormatError
+        If the dataset is damaged.
     """
     mates = {"names", "tlen"} if options.overlaps else set()
     needed = {"l_seq", "seq", "qual"}
@@ -132,7 +155,7 @@ def piles(
     made = Piles(options.max_depth or BOUNDLESS, options.overlaps, once)
     for group, mask in in_order(decoded, jobs, workers):
         done = made.push(group, mask) if 1 in mask else []
-        del group  # while the next one is decoded, this one is in memory no more
+        del group  # free it before the next one is decoded
         while done:
             yield done.pop(0)
     yield made.finish()
@@ -146,7 +169,8 @@ def bed_intervals(bed: RegionTable) -> dict[int, Intervals]:
 def symbol_counts(
     dataset: DatasetReader, region: Region, options: PileOptions, min_quality: int, workers: Workers
 ) -> dict[str, Any]:
-    """Count what stands where reads lie in a region; return numpy arrays: `position`, `depth`, and those of SYMBOLS."""
+    """Count the symbols at each position of a region that reads cover. Returns numpy arrays by name: `position`,
+    `depth`, and one for each of SYMBOLS."""
     import numpy as np
 
     def counted(job: tuple[Pile, int, int]) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-# One run of a read in the lines of a pileup: what it adds to their lengths, and its bytes. All is inline and nogil.
+# Measures and writes one run of a read in the lines of a pileup. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -19,10 +19,10 @@ cdef extern from "bams3/alleles/text.h" nogil:
 
 
 cdef struct Options:
-    int least                # quality of a base
-    bint mapq                # columns: mapping qualities, and positions in reads
-    bint places
-    bint marks_strand        # of a deletion
+    int least                # minimum quality of a base
+    bint mapq                # whether there is a column of mapping qualities
+    bint places              # whether there is a column of positions in reads
+    bint marks_strand        # whether deletions on the reverse strand are #
     const uint8_t *reference
     int64_t reference_start
     int64_t reference_length
@@ -32,17 +32,17 @@ cdef struct Window:
     int64_t start
     int64_t stop
     uint32_t *count          # of each position: bases that are printed
-    uint64_t *more           # bytes besides a letter for each base
-    uint32_t *width          # bytes of the positions in reads
-    int32_t *change          # of the number of reads that lie there
-    uint64_t *cursor         # where the next letter goes (low half), and the next quality
-    uint32_t *head           # where its line begins
+    uint64_t *more           # bytes in addition to one letter for each base
+    uint32_t *width          # bytes of the column of positions in reads
+    int32_t *change          # change of the number of reads from the previous position
+    uint64_t *cursor         # where the next letter goes (low half), and the next quality (high half)
+    uint32_t *head           # where the line begins
     uint32_t *mapq
     uint32_t *place
     uint8_t *letters         # of a run of one read
     uint8_t *qualities
-    uint8_t *printed         # its qualities, as they are printed, and which of them are
-    uint8_t *passes
+    uint8_t *printed         # the qualities of the run as they are printed
+    uint8_t *passes          # whether each base of the run is printed
     uint8_t *agreeing        # the letters that are printed as . or , on both strands
     uint8_t *out
 
@@ -94,7 +94,7 @@ cdef inline void measure(Window *window, const Options *options, const Read *rea
 
 
 cdef inline uint64_t place_of(const Run *run, int64_t position) noexcept nogil:
-    """The place in the read of a base, from 1."""
+    """The 1-based position of a base in the read."""
     return <uint64_t> (run.base + (position - run.at if is_in(run.operation, MATCHES) else 0) + 1)
 
 
@@ -112,7 +112,7 @@ cdef inline uint64_t indel_size(const Read *read, const Run *run) noexcept nogil
 
 
 cdef inline void place(Window *window, const Options *options, const Read *read, const Run *run) noexcept nogil:
-    """Put one run of a read into the lines of a window."""
+    """Write one run of a read into the lines of a window."""
     cdef int64_t start = max(run.first, window.start), stop = min(run.last, window.stop), at, k, length = stop - start
     cdef bint reverse = (read.flag & REVERSE) != 0
     cdef uint64_t *cursor = window.cursor + (start - window.start)
@@ -170,7 +170,7 @@ cdef inline uint8_t *read_letters(Window *window, const Options *options, const 
 
 
 cdef inline uint32_t put_exactly(uint8_t *out, uint64_t value) noexcept nogil:
-    """Write a number, and nothing behind it; return its length."""
+    """Write a number without writing beyond its last digit; returns its length."""
     cdef uint32_t length = digits(value), k
     for k in range(length):
         out[length - 1 - k] = <uint8_t> (48 + value % 10)
@@ -179,7 +179,7 @@ cdef inline uint32_t put_exactly(uint8_t *out, uint64_t value) noexcept nogil:
 
 
 cdef inline void put_end(Window *window, const Options *options, const Read *read, const Run *run, int64_t at) noexcept nogil:
-    """Put what follows the last base of a run: an insertion or a deletion, and the end of the read."""
+    """Write what follows the last base of a run: an insertion or a deletion, and the mark for the end of the read."""
     cdef uint64_t *cursor = &window.cursor[at - window.start]
     cdef uint8_t *out = window.out + <uint32_t> cursor[0]
     cdef uint8_t *begin = out
@@ -221,7 +221,7 @@ cdef inline uint8_t letter_of(const Read *read, int64_t base, uint8_t lower) noe
 
 
 cdef inline uint8_t reference_letter(const Options *options, int64_t position, uint8_t lower) noexcept nogil:
-    """The base of the reference in the case of a strand; N where there is none."""
+    """The base of the reference at a position; N if there is none. `lower` is 32 for lower case, otherwise 0."""
     cdef uint8_t letter = b"N"
     position -= options.reference_start
     if 0 <= position < options.reference_length:

@@ -8,8 +8,8 @@ cdef class Reads:
     cdef readonly list held             # the columns that the reads point into
     cdef readonly Py_ssize_t records
     cdef int reference_id
-    cdef bint mates                     # whether there is what tells overlapping mates
-    cdef int64_t deleted                # deleted bases of the read that was made last
+    cdef bint mates                     # whether the columns for finding overlapping mates are there
+    cdef int64_t deleted                # number of deleted bases of the read that `read` returned last
     cdef const uint8_t[::1] mask
     cdef const int32_t[::1] pos, end, l_seq, previous, next_ref, next_pos, template_length
     cdef const uint16_t[::1] flag

@@ -1,4 +1,4 @@
-"""Reads of a row group, from its columns, which are checked first."""
+"""Reads of a row group, made from its columns after these have been checked."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -15,9 +15,10 @@ cdef enum:
 
 
 cdef class Reads:
-    """The reads of a row group. `mates`: also what tells overlapping mates: names, and fields of the mate.
+    """The reads of a row group.
 
-    `qualities`: False if none is looked at.
+    `mates` includes the columns for finding overlapping mates: names, and fields of the mate. `qualities` is False if
+    the caller does not use qualities.
     """
 
     def __cinit__(self, group, const uint8_t[::1] mask not None, bint mates, bint qualities=True):
@@ -25,7 +26,7 @@ cdef class Reads:
         cdef int64_t bases = 0, packed = 0
         self.records, self.reference_id, self.mask = n, group.reference_id, mask
         qual = group.qual if qualities else bytearray()
-        if memoryview(qual).readonly:  # those of overlapping mates, and by BAQ, change in place
+        if memoryview(qual).readonly:  # overlapping mates and BAQ change qualities in place
             qual = group.__dict__["qual"] = bytearray(qual)
         self.pos, self.end, self.flag, self.mapq, self.l_seq = group.pos, group.end, group.flag, group.mapq, group.l_seq
         self.cigar_start, self.cigar_count, self.pool = group.cigar_start, group.cigar_count, group.cigar_pool
@@ -93,7 +94,7 @@ cdef class Reads:
         return read
 
     cdef Text name(self, Py_ssize_t i) noexcept nogil:
-        """The name of a read; only with `mates`."""
+        """The name of a read. Requires `mates`."""
         cdef Text text = Text(NULL, <int32_t> (self.name_offsets[i + 1] - self.name_offsets[i]))
         if text.length:
             text.chars = &self.names[self.name_offsets[i]]
@@ -104,12 +105,12 @@ cdef class Reads:
         return may_overlap(read, self.reference_id, self.next_ref[i], self.next_pos[i], self.template_length[i])
 
     cdef bint waits(self, Py_ssize_t i, const Read *read) noexcept nogil:
-        """Whether the mate of a read is yet to come."""
+        """Whether the mate of a read comes later."""
         return self.next_pos[i] >= read.pos or (read.flag & PAIRED and self.next_pos[i] == -1)
 
 
 def keep_piled(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, bint orphans):
-    """Clear the records of a mask whose mate is not where it should be (paired, not properly), unless `orphans`."""
+    """Unless `orphans`, clear the mask of records that are paired, but not properly."""
     cdef Py_ssize_t i
     same_length(mask.shape[0], flag)
     if not orphans:

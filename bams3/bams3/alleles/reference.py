@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Fasta:
-    """A FASTA file; htslib makes its index, FILE.fai, if there is none."""
+    """A FASTA file. If its index, FILE.fai, is missing, htslib creates it."""
 
     def __init__(self, path: str) -> None:
         """Raises UsageError if the file cannot be read."""
         from pysam import FastaFile, set_verbosity
 
-        shown = set_verbosity(0)  # what is wrong is told once, below
+        shown = set_verbosity(0)  # errors are reported below, so htslib need not print them
         try:
             self._file = FastaFile(path)
         except (OSError, ValueError) as error:
@@ -30,11 +30,12 @@ class Fasta:
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
 
     def lengths(self, contigs: Sequence[tuple[str, int]]) -> dict[int, int]:
-        """The lengths that the file has of contigs, by their number; those that it lacks are left out."""
+        """Lengths of the contigs in the file, by reference id, without contigs that the file lacks."""
         return {i: self._lengths[name] for i, (name, _) in enumerate(contigs) if name in self._lengths}
 
     def bases(self, contig: str, start: int, stop: int) -> bytes | None:
-        """The bases of [start, stop), as far as the contig reaches; N before its start. None if the file lacks it."""
+        """The bases of [start, stop), up to the end of the contig; N before its start. None if the file lacks the
+        contig."""
         if contig not in self._lengths:
             return None
         with self._lock:  # threads share the file
@@ -45,7 +46,7 @@ class Fasta:
 
 
 class Recalibration:
-    """Lowers base qualities by BAQ, as samtools does if it has a reference. `redo`: even where BQ has them already."""
+    """Lowers base qualities by BAQ, as samtools does if it has a reference. `redo`: even if reads have the tag BQ."""
 
     def __init__(self, reference: Fasta, contigs: Sequence[tuple[str, int]], *, redo: bool = False) -> None:
         self._reference, self._contigs = reference, contigs
@@ -54,7 +55,7 @@ class Recalibration:
     def __call__(self, group: RowGroup, mask: bytearray) -> None:
         """Lower the qualities of the reads of a row group that `mask` selects.
 
-        Raises UsageError where reads have the tag BQ or ZQ, or take too much memory.
+        Raises UsageError if reads have the tag ZQ, or BQ unless `redo`, or if a read takes too much memory.
         """
         from bams3.alleles.baq import realign
 
@@ -72,5 +73,5 @@ class Recalibration:
         if bases is not None:
             try:
                 realign(group, mask, bases, start)
-            except MemoryError as error:  # a read with a long deletion: the matrix grows with both
+            except MemoryError as error:  # a read with a long deletion needs a large matrix
                 raise UsageError(f"{group.name}: {error}; give -B to leave qualities unchanged") from None

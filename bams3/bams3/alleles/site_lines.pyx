@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Lines of a table, or of a VCF, of what was counted at sites."""
+"""Counts at sites as lines of a table or of a VCF."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
@@ -23,16 +23,16 @@ def columns(bint strands):
     return (*HEAD, *BASES, *(("a", "c", "g", "t", "n", "#", "ADF", "ADR") if strands else ("AD",)))
 
 
-cdef struct Tables:             # what was counted of a sample
+cdef struct Tables:             # the counts of a sample
     const int32_t *sites
     const int32_t *patterns
 
 
 cdef class SiteLines:
-    """Makes lines. `contigs`: names; `samples`: the names of the samples whose counts are printed."""
+    """Makes lines. `contigs` and `samples` are names; the counts of these samples are printed."""
 
     cdef list held
-    cdef Text *names            # of contigs, and of samples behind them
+    cdef Text *names            # of the contigs, followed by those of the samples
     cdef Py_ssize_t contigs, samples
     cdef bint strands, vcf
 
@@ -52,8 +52,11 @@ cdef class SiteLines:
     def of(self, const int32_t[::1] contig not None, const int64_t[::1] position not None,
            const uint8_t[::1] text not None, const int64_t[::1] text_ends not None, Alleles alleles not None,
            list counts not None, Py_ssize_t first, Py_ssize_t last):
-        """Return the lines of the sites [first, last), bytes-like. `counts`: of each sample, those of the sites and of
-        the patterns of their alleles, array('i')."""
+        """Return the lines of the sites [first, last), bytes-like.
+
+        `contig` to `text_ends` are columns of all sites, as in `known.Sites`. `counts` has a pair for each sample: the
+        counts of the sites, and those of the patterns of their alleles, both array('i').
+        """
         cdef Buffer out = Buffer()
         cdef Py_ssize_t i, sample
         cdef int64_t begin, length
@@ -114,7 +117,8 @@ cdef class SiteLines:
 
 
 cdef inline int put_counts(Buffer out, const int32_t *counts, bint strands) except -1 nogil:
-    """Put the counts of bases and deletions: of both strands, or of the forward one and then of the reverse one."""
+    """Append the counts of bases and deletions: on both strands together, or on the forward and then the reverse
+    strand."""
     cdef int strand, i
     for strand in range(1 + strands):
         for i in range(REVERSED):
@@ -127,7 +131,7 @@ cdef inline int put_counts(Buffer out, const int32_t *counts, bint strands) exce
 
 cdef inline int put_alleles(Buffer out, Alleles alleles, Py_ssize_t site, const int32_t *of_site,
                             const int32_t *of_patterns, bint forward, bint reverse, uint8_t before) except -1 nogil:
-    """Put the count of each allele of a site; "." for alleles that are not counted."""
+    """Append the count of each allele of a site, "." for alleles that are not counted."""
     cdef int64_t allele
     cdef int32_t count
     for allele in range(alleles.first(site), alleles.first(site + 1)):

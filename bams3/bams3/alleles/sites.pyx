@@ -10,12 +10,12 @@ from bams3.buffer cimport Buffer
 from array import array
 
 cdef enum:
-    HASH = 35        # begins a comment
+    HASH = 35        # "#" begins a comment
     DOT = 46
     TAB = 9
-    LAST = 0x7FFFFFFF  # greatest position, from 1
+    LAST = 0x7FFFFFFF  # greatest position, 1-based
 
-cdef enum:           # kinds of files; TABLE: contig, position (from 1), and optionally REF and ALT
+cdef enum:           # kinds of files; TABLE: contig, position (1-based), and optionally REF and ALT
     BED_KIND
     VCF_KIND
     TABLE_KIND
@@ -24,21 +24,27 @@ BED, VCF, TABLE = BED_KIND, VCF_KIND, TABLE_KIND
 
 
 cdef class SiteReader(BedReader):
-    """Parses the sites of a file.
+    """Parses the sites of a file. If a site has no ID, REF or ALT, it gets "." instead.
 
-    `kind`: BED, VCF or TABLE; `lengths`: of contigs by name, to which intervals are clipped. `first_lines`: the line on
-    which each contig comes first; `count`: the number of sites that are held.
-
-    A site without ID, REF or ALT has "." in its place.
+    Attributes
+    ----------
+    kind
+        BED, VCF or TABLE.
+    lengths
+        Lengths of contigs by name. Intervals are clipped to them.
+    first_lines
+        The first line on which each contig occurs.
+    count
+        The number of sites that are held: parsed, and not yet removed by `take`.
     """
 
     cdef public int kind
     cdef public dict lengths
-    cdef list ends                  # of contigs
+    cdef list ends                  # lengths of the contigs that have occurred
     cdef readonly list first_lines
     cdef readonly int64_t count     # of sites that are held
-    cdef Buffer texts, text_ends    # of each line its ID, REF and ALT, with tabs between them
-    cdef Py_ssize_t row             # the next site: the line, and the position in its interval
+    cdef Buffer texts, text_ends    # ID, REF and ALT of each line, separated by tabs
+    cdef Py_ssize_t row             # the next site: its line, and (`offset`) its position in the line's interval
     cdef int64_t offset
 
     def __cinit__(self):
@@ -68,7 +74,7 @@ cdef class SiteReader(BedReader):
                 name, ref, alt = &fields[2], &fields[3], &fields[4]
             elif count > 3:
                 ref, alt = &fields[2], &fields[3]
-            elif count == 3 and number(&fields[2]) not in (-1, start + 1):  # an interval, most likely of a BED file
+            elif count == 3 and number(&fields[2]) not in (-1, start + 1):  # an interval; this is probably a BED file
                 return False
             if not is_sequence(ref, self.kind == TABLE_KIND):
                 return False
@@ -94,11 +100,16 @@ cdef class SiteReader(BedReader):
         return True
 
     def take(self, Py_ssize_t most):
-        """Remove the next sites, at most `most`; return (contig, position, text, text_ends, ref).
+        """Remove and return the next sites, at most `most`.
 
-        `contig`: array('i'), its index in `contigs`; `position`: array('q'). `text`: of each site ID, REF and ALT, with
-        tabs between them; `text_ends`: array('q'), where it ends. `ref`: the row of REF in counts (`row_of_base`), a
-        byte each.
+        Returns
+        -------
+        contig, position
+            Index of each site's contig in `contigs`, array('i'), and its 0-based position, array('q').
+        text, text_ends
+            ID, REF and ALT of each site, separated by tabs, and where they end, array('q').
+        ref
+            The row of REF in counts (see `row_of_base`), one byte each.
         """
         cdef Buffer contig = Buffer(width=4), position = Buffer(width=8), texts = Buffer(), ends = Buffer(width=8)
         cdef Buffer refs = Buffer()
@@ -130,7 +141,7 @@ cdef class SiteReader(BedReader):
 
 
 cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
-    """Whether REF consists of letters, or is missing if it may be."""
+    """Whether REF consists of letters, or is missing and may be missing (`may_lack`)."""
     cdef Py_ssize_t i
     if ref.length == 1 and ref.at[0] == DOT:
         return may_lack
@@ -141,7 +152,7 @@ cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
 
 
 cdef uint8_t row_of_ref(const unsigned char *text, int64_t length) noexcept nogil:
-    """The row of the first base of REF, which is between the tabs of `text`."""
+    """The row of the first base of REF, which is the second of the words of `text`, separated by tabs."""
     cdef int64_t i
     for i in range(length - 2):
         if text[i] == TAB:

@@ -1,11 +1,11 @@
-/* The inner loops of text.pyx: over the bases of one run of a read. */
+/* The inner loops of text.pyx, over the bases of one run of a read. */
 
 #include <stdint.h>
 #include <string.h>
 
 static uint8_t LETTERS[2][16] = {".ACMGRSVTWYHKDBN", ",acmgrsvtwyhkdbn"};
-static uint8_t CODES[256];         /* of letters of a reference, as in htslib */
-static uint16_t PAIRS[2][256];     /* two letters, of two packed bases */
+static uint8_t CODES[256];         /* 4-bit code of each letter of a reference, as in htslib */
+static uint16_t PAIRS[2][256];     /* the two letters of each byte of packed bases */
 
 static void fill_letters(void) {
     int i, strand;
@@ -23,12 +23,12 @@ static void fill_letters(void) {
         }
 }
 
-/* Count the bases that pass. */
+/* Count the bases that have the minimum quality. */
 static inline void count_bases(uint32_t *restrict count, const uint8_t *restrict quality, int64_t length, int least) {
     for (int64_t k = 0; k < length; k++) count[k] += quality[k] >= least;
 }
 
-/* How qualities are printed, and which pass. */
+/* Convert qualities to the characters that are printed, and find which have the minimum quality. */
 static inline void grade(const uint8_t *restrict quality, int64_t length, int least, uint8_t *restrict printed,
                          uint8_t *restrict passes) {
     for (int64_t k = 0; k < length; k++) {
@@ -47,7 +47,7 @@ static inline void mark_agreeing(uint8_t *restrict letters, const uint8_t *restr
     for (int64_t k = 0; k < length; k++) letters[k] = letters[k] == (reference[k] | lower) ? agrees : letters[k];
 }
 
-/* Put letters and qualities where the halves of the cursors say; only those that pass move a cursor. */
+/* Write letters and qualities where the halves of the cursors point to; advance only the cursors of bases that pass. */
 static inline void put_bases(uint8_t *restrict out, uint64_t *restrict cursor, const uint8_t *restrict letters,
                              const uint8_t *restrict printed, const uint8_t *restrict passes, int64_t length) {
     for (int64_t k = 0; k < length; k++) {

@@ -1,7 +1,7 @@
 """Lines of samtools mpileup, from piles.
 
-Lines are made a few thousand positions at a time. A first pass over the reads of these counts what each line will hold,
-so that a second one can put each base right where it belongs: read by read, not position by position.
+Lines are made for a few thousand positions at a time. A first pass over the reads at these positions computes the size
+of each line, so a second pass can write each base right where it belongs: read by read, not position by position.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -20,14 +20,14 @@ from bams3.decimal cimport put_unsigned
 from bams3.errors import UsageError
 
 cdef enum:
-    WIDEST = 4096            # positions that are worked on at a time
-    BASES = 1 << 18          # bases at these, about
-    HEAD = 20                # bytes of a line besides the contig, bases and qualities
+    WIDEST = 4096            # the most positions that are worked on at a time
+    BASES = 1 << 18          # bases at these positions, approximately
+    HEAD = 20                # bytes of a line in addition to the contig, bases and qualities
     MANY = 32 << 20          # bytes of lines that are made at a time
-    ROOM = 24 << 20          # bytes that are set aside for lines at first
-    SLACK = 32               # bytes that `put_unsigned` and the unpacking of bases may write behind their end
+    ROOM = 24 << 20          # bytes that are reserved for lines at first
+    SLACK = 32               # bytes that `put_unsigned` and the unpacking of bases may write past the end
     NOWHERE = -1000
-    LONGEST = 0x7FFFFFFF      # bytes of a line
+    LONGEST = 0x7FFFFFFF      # the most bytes of a line
 
 fill_letters()
 
@@ -35,9 +35,18 @@ fill_letters()
 cdef class Lines:
     """Makes the lines of one contig.
 
-    `contig`: its name. `min_quality`: bases of a lower quality are not printed. `mapq`, `places`: print the columns of
-    `-s` and `-O`; `reverse_del`: deletions of reads on the reverse strand as #. `fill`: print positions without
-    reads, too.
+    Parameters
+    ----------
+    contig
+        Name of the contig.
+    min_quality
+        Bases with a lower quality are not printed.
+    mapq, places
+        Print the columns of samtools' options `-s` and `-O`.
+    reverse_del
+        Print deletions of reads on the reverse strand as #.
+    fill
+        Also print positions without reads.
     """
 
     cdef bytes contig
@@ -50,9 +59,10 @@ cdef class Lines:
 
     def of(self, Pile pile, const int64_t[::1] starts not None, const int64_t[::1] ends not None, int64_t begin,
            int64_t stop, reference=None):
-        """Return the lines of the positions in [begin, stop) that lie in an interval [starts[k], ends[k]), in a Buffer.
+        """Return the lines of the positions in [begin, stop) that lie in an interval [starts[k], ends[k]), as a Buffer.
 
-        Intervals are sorted and disjoint. `reference`: its bases from `begin` on, as far as any deletion reaches.
+        Intervals must be sorted and disjoint. `reference` has the bases of the reference from `begin` on, as far as any
+        deletion reaches.
         """
         cdef const uint8_t[::1] bases = reference
         cdef Maker maker = Maker(self.contig, self.fill)
@@ -77,15 +87,15 @@ cdef class Maker:
     cdef Buffer text
     cdef bytes contig
     cdef bytes padded
-    cdef const char *name            # with a tab, and padding
+    cdef const char *name            # followed by a tab, and padding
     cdef size_t name_length
     cdef bint fill
     cdef Options options
     cdef Pile pile
-    cdef Py_ssize_t next             # the first read that has not been met
-    cdef Py_ssize_t active           # the number of reads that have, and have not ended
-    cdef int32_t *reads              # these reads, and where they are
-    cdef Run *runs
+    cdef Py_ssize_t next             # the first read that the walk has not reached
+    cdef Py_ssize_t active           # the number of reads that it has reached and that have not ended
+    cdef int32_t *reads              # indices of the active reads
+    cdef Run *runs                   # the current run of each active read
     cdef Window window
     cdef uint8_t *room
 
@@ -100,7 +110,7 @@ cdef class Maker:
         free(self.room)
 
     cdef int open(self, Pile pile, int64_t begin, int64_t stop) except -1:
-        """Make room for the lines of [begin, stop); it may grow."""
+        """Reserve room for the lines of [begin, stop). More may be added later."""
         cdef Window *window = &self.window
         cdef size_t wide = WIDEST + SLACK
         cdef int64_t size = (stop - begin) * (<int64_t> self.name_length + HEAD)
@@ -148,7 +158,7 @@ cdef class Maker:
         return 0
 
     cdef void drop(self, int64_t start) noexcept nogil:
-        """Leave out the reads that end before a position."""
+        """Remove the active reads that end before a position."""
         cdef Py_ssize_t i, kept = 0
         for i in range(self.active):
             if self.pile.reads[self.reads[i]].end > start:
@@ -158,7 +168,7 @@ cdef class Maker:
         self.active = kept
 
     cdef void skip(self, int64_t start) noexcept nogil:
-        """Leave out the next reads as long as they end before a position, or have no extent."""
+        """Skip the next reads as long as they end before a position, or cover no position."""
         cdef const Read *reads = self.pile.reads
         while self.next < self.pile.count and (
             reads[self.next].end <= max(start, self.pile.least) or reads[self.next].end == reads[self.next].pos
@@ -166,7 +176,8 @@ cdef class Maker:
             self.next += 1
 
     cdef int64_t meet(self, int64_t start, int64_t size) noexcept nogil:
-        """Take the reads that begin in a window at `start`; return its size, `size` or less if there are many bases."""
+        """Make the reads active that begin in a window at `start`. Returns the window's size: `size`, or less if there
+        are many bases."""
         cdef const Read *read
         cdef int64_t bases = 0
         cdef Py_ssize_t i
@@ -188,7 +199,7 @@ cdef class Maker:
         return size
 
     cdef int put(self, int64_t start, int64_t stop) except -1 nogil:
-        """Append the lines of [start, stop); return 0 if they are too many bytes at a time."""
+        """Append the lines of [start, stop); return 0 if they have too many bytes to be made at once."""
         cdef Window *window = &self.window
         cdef Py_ssize_t i
         cdef size_t wide = <size_t> (stop - start), k
@@ -238,7 +249,7 @@ cdef class Maker:
         return 1
 
     cdef uint64_t lay_out(self) noexcept nogil:
-        """Find where the parts of each line begin; return the bytes of all lines."""
+        """Find where the parts of each line begin; return the number of bytes of all lines."""
         cdef Window *window = &self.window
         cdef uint64_t at = 0, letters, number
         cdef int64_t depth = 0
@@ -311,7 +322,7 @@ cdef class Maker:
             out[0] = b"\t"
 
     cdef void write_separators(self, size_t k) noexcept nogil:
-        """Write what stands between and behind the columns of a line, and * in those that are empty."""
+        """Write the separators between columns and the end of a line, and * in empty columns."""
         cdef Window *window = &self.window
         cdef uint8_t *letter = window.out + <uint32_t> window.cursor[k]
         cdef uint8_t *last = window.out + (window.cursor[k] >> 32)

@@ -1,4 +1,4 @@
-# How the alleles of sites are counted: in the columns of a site's counts, or by a pattern that reads are compared with.
+# How the alleles of sites are counted: as a row of the site's counts, or by comparing reads with a pattern.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -6,27 +6,27 @@ from bams3.alleles.counts cimport REVERSED
 from bams3.buffer cimport Buffer
 
 cdef enum:
-    NOT_COUNTED = -1     # as a source, and as a count
-    FIRST_PATTERN = 4    # as a source: pattern 0; less is a row of counts
+    NOT_COUNTED = -1     # as a source or as a count
+    FIRST_PATTERN = 4    # as a source, it means pattern 0; smaller sources are rows of counts
 
 
 cdef struct Pattern:     # what a read must have
-    const uint8_t *bases # these bases, in any case, at the positions from `at` on; or inserted behind the last position
-    int32_t first        # bases at the positions [first, last], and no insertions or deletions between them
+    const uint8_t *bases # these bases, upper or lower case, at the positions from `at` on, or inserted after `last`
+    int32_t first        # bases at the positions [first, last], without insertions or deletions between them
     int32_t last
     int32_t at
     int32_t compared     # number of bases that are compared
-    int32_t indel        # behind the last position, so many inserted bases, deleted ones (negative), none (0); or ANY
+    int32_t indel        # after `last`: number of inserted (positive) or deleted (negative) bases, 0: none; or ANY
     int32_t site
-    bint is_reference    # so `=` is one of its bases
+    bint is_reference    # whether `=` in a read matches the bases
 
 
 cdef struct Hull:        # where ALTs differ from REF
     int64_t first        # the positions [first, last]
     int64_t last
-    int64_t at           # those of them at which bases differ: [at, stop)
+    int64_t at           # the positions of replaced bases: [at, stop)
     int64_t stop
-    int64_t anchor       # the last base that an insertion or a deletion follows; -1 if there is none
+    int64_t anchor       # the last position that an insertion or a deletion follows; -1 if there is none
     bint has_pattern
 
 
@@ -34,8 +34,8 @@ cdef class Alleles:
     cdef readonly Py_ssize_t sites
     cdef bytes text      # the patterns point into it
     cdef const uint8_t *chars
-    cdef Buffer begins   # int64: the first allele of each site, and the number of all
-    cdef Buffer sources  # int32: of each allele
+    cdef Buffer begins   # int64: index of the first allele of each site; then the number of all alleles
+    cdef Buffer sources  # int32: the source of each allele: a row of counts, a pattern, or NOT_COUNTED
     cdef Buffer patterns
 
     cdef int parse(self, int32_t site, int64_t position, int64_t begin, int64_t end) except -1 nogil

@@ -1,7 +1,8 @@
-"""Alleles of sites, REF and ALT: which reads have them.
+"""Alleles of sites, REF and ALT, and counts of the reads that have them.
 
-An allele that is the base at the site itself is a column of the site's counts. Others have a pattern: a base further
-on, several bases, or an insertion or deletion behind a base; and REF, beside any of these. Each is counted by itself.
+If an allele is a base at the site itself, its count is one of the site's counts. Other alleles have a pattern: a base
+after the site's position, several bases, an insertion, or a deletion. REF also has a pattern if an ALT has one. Each
+pattern is counted independently.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
@@ -21,12 +22,13 @@ cdef enum:
     TAB = 9
     COMMA = 44
     DOT = 46
-    ANY = -0x7FFFFFFF       # as an indel: whatever follows
-    MOST = 0x7FFFFFFF       # more than any position
+    ANY = -0x7FFFFFFF       # as an indel: anything may follow
+    MOST = 0x7FFFFFFF       # greater than any position
 
 
 cdef class Alleles:
-    """The alleles of some sites. `text`: of each site ID, REF and ALT, with tabs between them; `text_ends`: its end."""
+    """The alleles of some sites. `text` has ID, REF and ALT of each site, separated by tabs; `text_ends`, where they
+    end."""
 
     def __cinit__(self, const int64_t[::1] position not None, bytes text not None,
                   const int64_t[::1] text_ends not None):
@@ -78,8 +80,9 @@ cdef class Alleles:
 
     cdef int put_alternative(self, Hull *hull, int32_t site, int64_t position, const uint8_t *ref, int64_t ref_length,
                              const uint8_t *alt, int64_t length) except -1 nogil:
-        """Say how an ALT, whose source is the last one, is counted, if it is a replacement of as many bases, an
-        insertion, or a deletion: without the end that it shares with REF, and then without what both begin with."""
+        """Decide how an ALT is counted; its source must be the last one. Bases that it shares with REF at the end, and
+        then at the beginning, are ignored. It is not counted unless the rest is a replacement of equal length, an
+        insertion, or a deletion."""
         cdef int64_t allele = self.sources.size // 4 - 1, shared = 0, first
         cdef Pattern pattern
         while ref_length > 1 and length > 1 and is_same(ref[ref_length - 1], alt[length - 1]):
@@ -111,7 +114,7 @@ cdef class Alleles:
 
     cdef int put_reference(self, const Hull *hull, int32_t site, int64_t position, const uint8_t *ref,
                            int64_t allele) except -1 nogil:
-        """Say how REF, beside its ALTs, is counted."""
+        """Decide how REF is counted, depending on its ALTs."""
         cdef Pattern pattern
         cdef int64_t compared = max(hull.stop - hull.at, 0)
         cdef const uint8_t *bases = ref + (hull.at - position) if compared else ref
@@ -126,14 +129,14 @@ cdef class Alleles:
         return 0
 
     def starts(self):
-        """The number of the first allele of each site, and that of all alleles: array('q')."""
+        """Index of the first allele of each site, followed by the number of all alleles: array('q')."""
         made = array("q")
         made.frombytes(self.begins)
         return made
 
     def places(self, const int32_t[::1] contig not None):
-        """Where the patterns are: their contigs (of `contig`, which has those of the sites), first and last positions:
-        array('i'), array('q'), array('q')."""
+        """Where the patterns are: their contigs, array('i'), first positions, and last positions, array('q') each.
+        `contig` has the contigs of the sites."""
         cdef const Pattern *patterns = <const Pattern *> self.patterns.data
         cdef Py_ssize_t k, n = len(self)
         cdef int32_t[::1] contigs
@@ -148,8 +151,9 @@ cdef class Alleles:
 
     def depths(self, const int32_t[::1] of_sites not None, const int32_t[::1] of_patterns not None, Py_ssize_t first,
                Py_ssize_t last):
-        """How many reads have each allele of the sites [first, last): array('i') of the forward strand and of the
-        reverse one; -1 for alleles that are not counted."""
+        """How many reads have each allele of the sites [first, last), on the forward and on the reverse strand: two
+        array('i'), with -1 for alleles that are not counted. `of_sites` and `of_patterns` are the counts of all sites
+        and patterns."""
         cdef Py_ssize_t i
         cdef int64_t k, begin
         cdef int32_t[::1] forward, reverse
@@ -178,7 +182,7 @@ cdef inline int64_t word_end(const uint8_t *text, int64_t at, int64_t end, uint8
 
 
 cdef inline bint is_same(uint8_t letter, uint8_t other) noexcept nogil:
-    """Whether two letters are the same in any case."""
+    """Whether two letters are the same, ignoring case."""
     return (letter ^ other) & ~32 == 0
 
 
@@ -190,7 +194,7 @@ cdef inline int32_t source_of(uint8_t letter) noexcept nogil:
 
 
 cdef inline bint are_bases(const uint8_t *text, int64_t length) noexcept nogil:
-    """Whether a text consists of A, C, G and T, in any case; an empty one does not."""
+    """Whether a text is not empty and consists of A, C, G and T, upper or lower case."""
     cdef int64_t i
     for i in range(length):
         if row_of_base(text[i]) == NO_ROW:
@@ -200,10 +204,28 @@ cdef inline bint are_bases(const uint8_t *text, int64_t length) noexcept nogil:
 
 def count_group(group, const uint8_t[::1] mask not None, Alleles alleles not None, const int64_t[::1] numbers not None,
                 const int64_t[::1] lasts not None, int least):
-    """Count the records of a row group that `mask` selects and that have patterns: array('i'), two for each of
-    `numbers`, the first one on the forward strand. `lasts`: their last positions, sorted. `least`: quality of a base.
+    """Count how many records of a row group have each of some patterns.
 
-    Without `least`, qualities are not read. Raises FormatError for damaged columns.
+    Parameters
+    ----------
+    group, mask
+        The row group, and a byte for each of its records: 1 if it counts.
+    alleles
+        The alleles that have the patterns.
+    numbers, lasts
+        Indices of the patterns, and their last positions, sorted, shape (n,).
+    least
+        Minimum quality of a base that counts. If it is 0, qualities are not read.
+
+    Returns
+    -------
+    array('i')
+        For each pattern, the number of records on the forward and on the reverse strand, shape (2 * n,).
+
+    Raises
+    ------
+    FormatError
+        For damaged columns.
     """
     cdef Reads reads = Reads(group, mask, False, least > 0)
     cdef int64_t visited = 0 if group.reference_id == 0 else -1
@@ -224,7 +246,7 @@ def count_group(group, const uint8_t[::1] mask not None, Alleles alleles not Non
 
 def count_pile(Pile pile, Alleles alleles not None, const int64_t[::1] numbers not None,
                const int64_t[::1] lasts not None, int least):
-    """The same of the reads of a pile, with the qualities that they have there."""
+    """Like `count_group`, for the reads of a pile, with the qualities that they have there."""
     cdef Py_ssize_t i, low = 0
     cdef int32_t[::1] table
     made = zeros(alleles, numbers, lasts)
@@ -248,7 +270,7 @@ cdef zeros(Alleles alleles, const int64_t[::1] numbers, const int64_t[::1] lasts
 
 cdef int count_read(Alleles alleles, const int64_t[::1] numbers, const int64_t[::1] lasts, Py_ssize_t low,
                     const Read *read, int64_t visited, int least, int32_t[::1] table) noexcept nogil:
-    """Count one read at the patterns from `low` on. `visited`: the first position that is visited of any read."""
+    """Count one read at the patterns from `low` on. `visited`: the walk visits no position of any read before it."""
     cdef const Pattern *patterns = <const Pattern *> alleles.patterns.data
     cdef const Pattern *pattern
     cdef Run run, other
@@ -269,7 +291,7 @@ cdef int count_read(Alleles alleles, const int64_t[::1] numbers, const int64_t[:
 
 
 cdef inline bint moved(Run *run, const Read *read, int64_t position) noexcept nogil:
-    """Move to the run that is visited at a position, or the first one behind it; False if the read ends before."""
+    """Move to the run that is visited at a position, or to the first one after it; False if the read ends before."""
     while run.last <= position:
         if not next_run(run, read):
             return False
@@ -277,7 +299,7 @@ cdef inline bint moved(Run *run, const Read *read, int64_t position) noexcept no
 
 
 cdef bint has(const Pattern *pattern, const Read *read, Run run, int least) noexcept nogil:
-    """Whether a read has a pattern; `run`: the one at its first position."""
+    """Whether a read has a pattern. `run` is the run at the pattern's first position."""
     cdef int64_t at = pattern.first, base, found
     cdef uint8_t code
     cdef Inserted inserted

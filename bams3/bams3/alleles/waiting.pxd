@@ -13,23 +13,23 @@ cdef struct Name:            # reads with one name; htslib remembers one of them
     Text text
     int32_t waiting          # the number of that read, or NONE
     int32_t latest           # the last stay with the name, or NONE
-    int32_t until            # end of the first one that ends: htslib forgets the name when it is past
+    int32_t until            # the least end of its stays: htslib forgets the name after this position
 
 
-cdef struct Stay:            # a read that may not be past
+cdef struct Stay:            # a read that htslib may still hold
     int32_t end
     int32_t name
-    int32_t earlier          # the stay before with the same name, or NONE
+    int32_t earlier          # the previous stay with the same name, or NONE
 
 
 cdef class Waiting:
     cdef Name *names
     cdef int32_t count
-    cdef int32_t known                  # how many of the names are of earlier row groups; their texts are in `texts`
+    cdef int32_t known                  # how many of the names are from earlier row groups; `texts` has their texts
     cdef Arena texts
     cdef Stay *stays
     cdef int32_t staying
-    cdef int32_t *of_record             # of each record of the row group: the number of its name, or NONE
+    cdef int32_t *of_record             # for each record of the row group, the number of its name, or NONE
     cdef int32_t *slots                 # a hash table of the known names
     cdef uint32_t mask
 

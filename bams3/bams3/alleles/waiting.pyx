@@ -1,4 +1,4 @@
-"""Reads that wait for their mates, as in htslib's pileup: which two reads of a name are taken for overlapping mates."""
+"""Reads that wait for their mates: decides which two reads of a name are overlapping mates, as htslib's pileup does."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -15,9 +15,10 @@ cdef enum:
 
 
 cdef class Waiting:
-    """Remembers, by name, the reads whose mates may still come. Reads are numbers, which the caller gives.
+    """Remembers, by name, the reads whose mates may still come. The caller chooses the numbers that stand for reads.
 
-    htslib forgets a name when any read with it is past. So the ends of the reads with one name are chained.
+    htslib forgets a name as soon as it has passed the end of any read with the name. Therefore the ends of all reads
+    with the same name are chained.
     """
 
     def __cinit__(self):
@@ -51,7 +52,7 @@ cdef class Waiting:
         return 0
 
     cdef int32_t find(self, Text text) noexcept nogil:
-        """The number of a name of earlier row groups, or NONE."""
+        """The number of a name from earlier row groups, or NONE."""
         cdef uint32_t slot = hash_of(text) & self.mask
         cdef Text other
         while self.slots[slot] != NONE:
@@ -62,7 +63,7 @@ cdef class Waiting:
         return NONE
 
     cdef int32_t name_of(self, Py_ssize_t record, Text text) noexcept nogil:
-        """The number of the name of a record, a new one if need be."""
+        """The number of the name of a record; a new one if the name is new."""
         cdef int32_t number = self.of_record[record]
         if number == NONE:
             number = self.find(text)
@@ -78,9 +79,11 @@ cdef class Waiting:
 
     cdef int32_t meet(self, int32_t i, int64_t end, int32_t number, int64_t at, bint overlaps,
                       bint waits) noexcept nogil:
-        """Take read `i`: return its mate if that waits; otherwise let it wait, and return NONE.
+        """Take read `i`. If its mate waits, return the mate; otherwise, return NONE, and let read `i` wait if its mate
+        may still come.
 
-        `at`: where the read before begins. `overlaps`: the read may overlap its mate; `waits`: and that is yet to come.
+        `end` is where the read ends, `number` that of its name, and `at` where the previous read begins. `overlaps`:
+        the read may overlap its mate. `waits`: the mate comes later.
         """
         cdef Name *name = &self.names[number]
         cdef int32_t mate, stay = self.staying
@@ -100,7 +103,7 @@ cdef class Waiting:
         return NONE
 
     cdef int32_t first_end(self, int32_t stay, int64_t at) noexcept nogil:
-        """The least end of a stay and those before it with its name that are not past."""
+        """The least end of a stay, and of earlier stays with the same name that end at `at` or later."""
         cdef int32_t least = self.stays[stay].end
         cdef int32_t k = self.stays[stay].earlier
         while k != NONE:
@@ -113,7 +116,7 @@ cdef class Waiting:
         return least
 
     cdef int mark(self, int32_t[::1] reads, int64_t at) except -1:
-        """Set `reads` to 0 for those that still wait. `at`: where the last read begins."""
+        """Set the elements of `reads` to 0 for reads that still wait. `at` is where the last read begins."""
         cdef int32_t i
         for i in range(self.count):
             if self.names[i].waiting != NONE and self.names[i].until >= at:
@@ -121,9 +124,9 @@ cdef class Waiting:
         return 0
 
     cdef int keep(self, const int32_t[::1] numbers, int64_t at) except -1:
-        """End a row group: keep the names of reads that are not past. `numbers`: the new ones of the reads that wait.
+        """End a row group: keep only the names of reads that end at `at` or later.
 
-        `at`: where the last read begins.
+        `numbers` has the new number of each read. `at` is where the last read begins.
         """
         cdef int32_t i, k, count = 0, staying = 0
         cdef size_t live = 0

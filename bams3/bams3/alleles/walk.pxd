@@ -1,7 +1,7 @@
-# The walk of a pileup over the CIGAR of a read, as in htslib. All of it is inline and nogil.
+# The walk of a pileup over the CIGAR of a read, as in htslib. Everything here is inline and nogil.
 #
-# htslib visits the positions of a read one by one, and goes on to the next operation at most once a position. So an
-# operation of length 0 takes a position from those behind it.
+# htslib visits the positions of a read one by one, and advances by at most one operation per position. Therefore an
+# operation of length 0 is visited at a position that belongs to the operations after it.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -13,14 +13,14 @@ cdef enum:
 
 cdef struct Read:
     int64_t pos
-    int64_t end             # behind its last position; `pos` if it has no extent
+    int64_t end             # after its last position; `pos` if it covers no position
     const uint32_t *cigar
     uint32_t operations
     int l_seq
     const uint8_t *seq      # as in BAM
     uint8_t *qual
-    int64_t since           # the base `changed` has the quality `before` at positions before: its mate changes it there
-    int32_t changed
+    int64_t since           # before this position, the base `changed` has the quality `before`, because its mate had
+    int32_t changed         # not come yet
     uint16_t flag
     uint8_t mapq
     uint8_t before
@@ -29,9 +29,9 @@ cdef struct Read:
 cdef struct Run:
     int64_t first           # the operation is visited at positions [first, last)
     int64_t last
-    int64_t at              # where it begins on the reference, and in the read
-    int64_t base
-    uint32_t number         # of the operation in the CIGAR
+    int64_t at              # where it begins on the reference
+    int64_t base            # where it begins in the read
+    uint32_t number         # index of the operation in the CIGAR
     uint32_t operation
     int64_t length
 
@@ -41,7 +41,7 @@ cdef inline bint is_in(uint32_t operation, uint32_t operations) noexcept nogil:
 
 
 cdef inline uint8_t code_of(const uint8_t *seq, int64_t base) noexcept nogil:
-    """A base as a 4-bit code."""
+    """The 4-bit code of a base."""
     return (seq[base >> 1] >> ((~base & 1) << 2)) & 15
 
 
@@ -61,7 +61,7 @@ cdef inline bint to_reference(Run *run, const Read *read, uint32_t number, int64
 
 
 cdef inline bint first_run(Run *run, const Read *read, int64_t least) noexcept nogil:
-    """Begin the walk; `least`: the first position that is visited of any read."""
+    """Begin the walk. `least`: no position of any read is visited before this one."""
     run.at, run.base = read.pos, 0
     return to_reference(run, read, 0, max(read.pos, least))
 
@@ -74,7 +74,7 @@ cdef inline bint next_run(Run *run, const Read *read) noexcept nogil:
 
 
 cdef inline int quality_at(const Read *read, const Run *run, int64_t position) noexcept nogil:
-    """The quality that counts at a position: at a deletion or a skip that of the base behind it; 0 without a base."""
+    """The quality that counts at a position: at a deletion or a skip, that of the next base; 0 if there is no base."""
     cdef int64_t base = run.base
     if is_in(run.operation, QUERY):
         base += position - run.at
@@ -86,7 +86,7 @@ cdef inline int quality_at(const Read *read, const Run *run, int64_t position) n
 
 
 cdef inline int64_t indel_after(const Read *read, const Run *run) noexcept nogil:
-    """The bases that are inserted (positive) or deleted (negative) after the last position of a run."""
+    """The number of bases that are inserted (positive) or deleted (negative) after the last position of a run."""
     cdef uint32_t k = run.number + 1, operation
     cdef int64_t found = 0
     if k >= read.operations or run.at + run.length - 1 < run.first or run.at + run.length > run.last:
@@ -109,12 +109,12 @@ cdef inline int64_t indel_after(const Read *read, const Run *run) noexcept nogil
 
 cdef struct Inserted:
     int64_t length          # inserted bases and padding
-    int64_t deleted         # length of the deletion right behind them
-    uint32_t stop           # number of the operation behind them
+    int64_t deleted         # length of the deletion right after them
+    uint32_t stop           # index of the operation after them
 
 
 cdef inline Inserted inserted_after(const Read *read, const Run *run) noexcept nogil:
-    """What a pileup prints of an insertion after a run."""
+    """The insertion after a run, as a pileup prints it."""
     cdef Inserted found = Inserted(0, 0, run.number + 1)
     cdef uint32_t operation
     while found.stop < read.operations:

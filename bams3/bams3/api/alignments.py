@@ -1,4 +1,4 @@
-"""What a dataset and a stand-alone chunk have in common: counting, depth, and records as pysam has them."""
+"""Methods that a dataset and a stand-alone chunk have in common: counting, depth, and records as in pysam."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -31,13 +31,15 @@ class Alignments:
 
     - `contig`, `start`, `stop`: select the records that overlap [start, stop) of a contig, 0-based. The default is the
       whole contig; a `stop` past its end is clipped. No record overlaps an empty interval. The contig "*" selects the
-      records without a position. `region`: a region string, 1-based and closed, instead of these three.
-    - `filter`: an expression in samtools' filter language. `require_flags`, `exclude_flags`: FLAG bits that must all
-      be set, or all be clear (samtools' -f and -F). `min_mapq`: minimum mapping quality (-q).
+      records without a position.
+    - `region`: a region string, 1-based with both ends included, instead of these three.
+    - `filter`: an expression in samtools' filter language.
+    - `require_flags`, `exclude_flags`: FLAG bits that must all be set, or all be clear (samtools' -f and -F).
+    - `min_mapq`: minimum mapping quality (-q).
     - `workers`: number of threads that read and decode; "auto" for all available cores.
 
     They raise UsageError for an unknown contig, for a start past the stop or past the contig's end, and for an invalid
-    expression; FormatError if the dataset is damaged.
+    expression, and FormatError if the dataset is damaged.
     """
 
     def __init__(self, reader: DatasetReader) -> None:
@@ -49,7 +51,7 @@ class Alignments:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """As in pysam, `with` may stand around the use; there is nothing to close, so the object works afterwards."""
+        """Do nothing: `with` is allowed as in pysam, but there is nothing to close, so the object works afterwards."""
 
     @cached_property
     def header(self) -> "pysam.AlignmentHeader":
@@ -75,7 +77,7 @@ class Alignments:
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
         exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
     ) -> int:  # fmt: skip
-        """Return the number of records that `fetch` would yield; row groups that the index decides are not read."""
+        """Return the number of records that `fetch` would yield. Row groups that the index decides are not read."""
         chosen = self._chosen(contig, start, stop, region, until_eof)
         record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
         return count(self._reader, chosen, record_filter, threads(workers))
@@ -91,9 +93,10 @@ class Alignments:
         contig, start, stop
             0-based half-open interval, by default the whole contig; a `stop` past its end is clipped.
         fast_mode
-            Count reads from start to end, with deletions and skips, and bases that both mates cover twice, not once.
+            Count each read from its start to its end, including deletions and skips, and count positions that both
+            mates cover twice instead of once.
         exclude_flags, min_mapq
-            Exclude reads with any of these FLAG bits, or with a lower mapping quality.
+            Exclude reads with any of these FLAG bits, or with a mapping quality below `min_mapq`.
 
         Returns
         -------
@@ -110,7 +113,7 @@ class Alignments:
         depth = depth_of(groups, number, begin, end, options)
         values = np.zeros(
             len(depth), np.int32
-        )  # raises MemoryError if there is no room; untouched gaps take none
+        )  # raises MemoryError if there is no room; gaps that are not written take no memory
         depth.copy_to(values)
         return values
 
@@ -126,23 +129,24 @@ class Alignments:
         contig, start, stop
             0-based half-open interval, by default the whole contig; a `stop` past its end is clipped.
         min_baseq, min_mapq, exclude_flags
-            Count only bases of this quality or a better one (-Q), of reads with this mapping quality or a better one
-            (-q), and with none of these FLAG bits (--ff).
+            Count only bases with at least this quality (-Q), of reads with at least this mapping quality (-q) and none
+            of these FLAG bits (--ff).
         orphans
-            Count reads that are paired, but not properly, too (-A).
+            Also count reads that are paired, but not properly (-A).
         overlaps
-            Where mates overlap, count one of both (without -x).
+            Where mates overlap, count only one of them (without -x).
         max_depth
-            Leave out reads where as many others lie at their start; 0: no limit (-d).
+            Leave out a read if this many others already cover its start; 0: no limit (-d).
         workers
             Number of threads; "auto" for all available cores.
 
         Returns
         -------
         dict of numpy.ndarray
-            A row for each position where reads lie. `position` (int64, 0-based); `depth` (int32), the fourth column of
-            mpileup; and the number of each symbol (int32): `A C G T N` of reads on the forward strand, `a c g t n` of
-            those on the reverse strand (`N` stands for all other bases, too), deletions `*` and `#`, skips `>` and `<`.
+            Arrays with an element for each position that reads cover: `position` (int64, 0-based), `depth` (int32; the
+            fourth column of mpileup), and the number of each symbol (int32): `A C G T N` on the forward strand,
+            `a c g t n` on the reverse strand (`N` includes all other bases), deletions `*` and `#`, and skips `>` and
+            `<` (forward and reverse strand).
         """
         from bams3.alleles.pileup import PileOptions, symbol_counts
         from bams3.parallel.workers import Workers
@@ -162,20 +166,20 @@ class Alignments:
         Parameters
         ----------
         sites
-            A file (VCF, BED, or a table of contigs and positions), or pairs of contig and 0-based position.
+            A file (VCF, BED, or a table of contigs and 1-based positions), or pairs of contig and 0-based position.
         min_baseq
-            Count only bases of this quality or a better one (-Q); with 0, no quality is read.
+            Count only bases with at least this quality (-Q); if it is 0, qualities are not read.
         min_mapq, exclude_flags, orphans, overlaps, workers
             As in `pileup`. Where mates overlap, both count if `min_baseq` is 0.
 
         Returns
         -------
         dict
-            An entry for each site, in the order given. `contig`, `ref`, `alt`: lists of str; `ref` and `alt` are "."
-            where the file has none. `position` (int64, 0-based). `depth` (int32): the number of bases. `A C G T N` of
-            reads on the forward strand, `a c g t n` of those on the reverse strand, deletions `*` and `#` (int32); `N`
-            stands for all other bases, too. `ADF` and `ADR` (int32): the number of reads with each allele, by strand,
-            -1 for alleles that are not counted; those of site i, REF and each ALT, are at
+            Columns with an element for each site, in the order given. `contig`, `ref`, `alt`: lists of str; `ref` and
+            `alt` are "." if the file has none. `position` (int64, 0-based). `depth` (int32): the number of bases.
+            `A C G T N` on the forward strand, `a c g t n` on the reverse strand, deletions `*` and `#` (int32); `N`
+            includes all other bases. `ADF` and `ADR` (int32): the number of reads with each allele, on the forward and
+            on the reverse strand, or -1 for alleles that are not counted; the alleles of site i, REF and each ALT, are
             `first_allele[i]:first_allele[i + 1]` (int64).
         """
         from bams3.alleles.known import SITES, SiteFile, Sites, count_arrays
@@ -204,8 +208,8 @@ class Alignments:
     ) -> Iterator["pysam.AlignedSegment"]:  # fmt: skip
         """Yield the records that overlap a region, in order, as pysam.AlignedSegment.
 
-        As in pysam, the default is the records of all contigs; with `until_eof`, also those without a position.
-        Records are decoded during iteration, slightly ahead; closing the iterator stops this.
+        As in pysam, the default is all records on contigs; `until_eof` adds those without a position. Records are
+        decoded during iteration, slightly ahead; closing the iterator stops this.
         """
         chosen = self._chosen(contig, start, stop, region, until_eof)
         record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
@@ -256,7 +260,7 @@ class Alignments:
 
 
 def each_region(regions: RegionLike | Iterable[RegionLike]) -> Iterable[RegionLike]:
-    """Return the regions as an iterable; a single string or (contig, start, stop) is accepted too."""
+    """Return the regions as an iterable; a single string or (contig, start, stop) is also accepted."""
     alone = isinstance(regions, tuple) and len(regions) == 3 and not isinstance(regions[1], str | tuple)
     return [regions] if isinstance(regions, str) or alone else regions  # type: ignore[list-item, return-value]
 
@@ -283,7 +287,7 @@ def segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pys
 
     from bams3.output.alignments import bam_bytes, piped
 
-    # Blocks are closed last, after the thread that consumes them has ended; this ends the threads that produce them.
+    # `blocks` is closed last, after the thread that consumes it has ended; this ends the threads that produce blocks.
     with (
         closing(blocks),  # type: ignore[type-var]
         piped(bam_bytes(blocks, header)) as pipe,

@@ -1,4 +1,4 @@
-"""The fields of a row group as Arrow arrays. Kernels make their buffers; nothing is copied on the way to Arrow."""
+"""The fields of a row group as Arrow arrays. Kernels make their buffers, which Arrow uses without a copy."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -27,11 +27,14 @@ _TYPES = {
     INTEGERS: pa.int64(), FLOATS: pa.float64(), TEXTS: pa.string(),
     **{kind: pa.list_(element) for element, kind in _ELEMENTS.items()},
 }  # fmt: skip
-"""By the kind of the values of a tag."""
+"""Arrow type for each kind of values of a tag."""
 
 
 def type_in(group: "RowGroup", tag: str) -> pa.DataType | None:
-    """Return the type of a tag's values in a row group: of arrays the common type; otherwise, the first; or None."""
+    """Return the type of a tag's values in a row group, or None if there are none.
+
+    If there are several types, it is the common type of arrays, or otherwise the first type.
+    """
     with located(group.name):
         types = [_TYPES[kind] for kind in kinds(group.tags(tag), tag)]
     if len(types) > 1 and all(map(pa.types.is_list, types)):
@@ -44,11 +47,14 @@ class ArrowFields:
     """Makes Arrow arrays of the fields of row groups, with one dictionary of contigs for all of them."""
 
     def __init__(self, header: "Callable[[], Header]") -> None:
-        """`header` is called only if it is needed."""
+        """`header` is called only if the header is needed."""
         self._header = header
 
     def batch(self, group: "RowGroup", schema: pa.Schema) -> pa.RecordBatch:
-        """Return all records of a row group. Raises UsageError if values do not fit the schema, FormatError."""
+        """Return all records of a row group.
+
+        Raises UsageError if values do not fit the schema, and FormatError if the row group is damaged.
+        """
         with located(group.name):
             arrays = [self._array(group, field.name, field.type) for field in schema]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -85,7 +91,7 @@ class ArrowFields:
     def _libraries(self, group: "RowGroup") -> pa.Array:
         of_header = SCHEMA["library"].of_header
         assert of_header
-        if not {TEXTS}.issuperset(kinds(group.tags("RG"), "RG")):  # something else names no read group
+        if not {TEXTS}.issuperset(kinds(group.tags("RG"), "RG")):  # values other than text name no read group
             return column("library", array("library", of_header(group.tag("RG"), self._header())), DICTIONARY)
         read_groups = _tag(group, "RG", DICTIONARY)
         names = of_header([*read_groups.dictionary.to_pylist(), None], self._header())
@@ -110,7 +116,7 @@ def column(name: str, values: Any, kind: pa.DataType | None = None) -> pa.Array:
 
 
 def _alike(column: np.ndarray) -> Any:
-    """Return the column with its arrays in one dtype: SAM writers choose the narrowest type for each record."""
+    """Return the column with all its arrays in one dtype: SAM writers choose the narrowest type for each record."""
     dtypes = (
         {value.dtype for value in column if isinstance(value, np.ndarray)} if column.dtype == object else ()
     )
@@ -136,7 +142,7 @@ def _lists(offsets: Any, values: Any, valid: pa.Buffer | None, kind: pa.DataType
 
 
 def booleans(mask: bytearray) -> pa.BooleanArray:
-    """Return an array of whether each byte is 1."""
+    """Return a boolean array: whether each byte is 1."""
     bits = np.packbits(np.frombuffer(mask, np.bool_), bitorder="little")
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, pa.py_buffer(bits)])
 
@@ -177,7 +183,7 @@ def _tag(group: "RowGroup", tag: str, kind: pa.DataType) -> pa.Array:
     found = kinds(tags, tag)
     if not found:
         return pa.nulls(group.records, kind)
-    if found != [_kind_of(kind)]:  # perhaps they fit
+    if found != [_kind_of(kind)]:  # the values need a conversion, which may fail
         return column(name, array(name, group.tag(tag)), kind)
     values = TagColumn(tags, tag, found[0])
     valid = _bits(values.valid)
@@ -194,7 +200,7 @@ def _tag(group: "RowGroup", tag: str, kind: pa.DataType) -> pa.Array:
 
 
 def _kind_of(kind: pa.DataType) -> str:
-    """Return the kind of the values of a tag that a column of this type holds without conversion."""
+    """Return the kind of tag values that a column of this type holds without conversion."""
     if pa.types.is_list(kind):
         return _ELEMENTS.get(kind.value_type, "")
     return INTEGERS if pa.types.is_integer(kind) else FLOATS if pa.types.is_floating(kind) else TEXTS

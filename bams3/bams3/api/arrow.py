@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Types of the tags in the SAM tags specification: integers, text (A, Z, H), and arrays with their element types.
 _INTEGERS = "AM AS CM CP FI H0 H1 H2 HI IH MN MQ NH NM OP PQ SM TC UQ"
 _TEXTS = "BC BQ BZ CB CC CO CQ CR CS CT CY E2 FS MC MD MI OA OC OQ OX PT Q2 QT QX R2 RX SA TS U2"
-_NAMES = "LB PG PU RG"  # of header lines: text that repeats
+_NAMES = "LB PG PU RG"  # text that repeats: names of header lines
 _ARRAYS = {"CG": "uint32", "FZ": "uint16", "ML": "uint8"}
 _NAME_FIELDS = ("rname", "cigar", "mrname", "library")
 _UNIQUE = (
@@ -31,7 +31,7 @@ _UNIQUE = (
     "seq",
     "qual",
     "qualities",
-)  # their values hardly repeat: Parquet needs no dictionary of them
+)  # their values hardly ever repeat, so a dictionary in Parquet is useless
 ROWS_OF_PARQUET = 1 << 17
 """Minimum number of rows in a Parquet row group, which holds several row groups of a dataset."""
 
@@ -56,8 +56,8 @@ def type_of(name: str) -> "pyarrow.DataType | None":
 def schema_of(fields: Sequence[str], groups: "Iterable[RowGroup]" = ()) -> "pyarrow.Schema":
     """Return the Arrow schema of columns.
 
-    A tag that is not in the SAM tags specification gets the type of its values in the first of the row groups that has
-    it, or text if none has.
+    A tag that is not in the SAM tags specification gets the type that its values have in the first of `groups` with the
+    tag, or text if none has the tag.
     """
     import pyarrow as pa
 
@@ -75,10 +75,10 @@ def record_batches(
     dataset: "DatasetReader", regions: "Iterable[Region] | None", record_filter: RecordFilter,
     fields: Sequence[str], workers: int = 1, schema: "pyarrow.Schema | None" = None,
 ) -> "pyarrow.RecordBatchReader":  # fmt: skip
-    """Return columns of the records of a query as a stream of record batches, which are made as they are read.
+    """Return columns of the records of a query as a stream of record batches.
 
-    Without a `schema`, it is the one that `schema_of` derives from the first row group. `workers` threads make a few
-    batches in advance.
+    Batches are made while the stream is read; `workers` threads make a few in advance. The default `schema` is the one
+    that `schema_of` derives from the first row group.
     """
     need("pyarrow", "to_batches")
     import pyarrow as pa
@@ -100,7 +100,7 @@ def record_batches(
         whole = made.batch(job[0], types)
         return whole if mask is None else whole.filter(booleans(mask))
 
-    # `filter` drops a batch before the next one is made; a loop would keep it.
+    # `filter` releases each batch before the next one is made; a loop variable would keep it.
     return pa.RecordBatchReader.from_batches(types, filter(None, in_order(batch, jobs, workers)))
 
 

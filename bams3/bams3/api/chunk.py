@@ -31,7 +31,7 @@ def read_chunk(source: "Uri | bytes | BinaryIO") -> "Chunk":
     Parameters
     ----------
     source
-        Path or URI of the chunk; "-" for standard input; its bytes; or an open binary file, which is read to its end.
+        Path or URI of the chunk ("-" for standard input), its bytes, or an open binary file, which is read to its end.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def read_chunk(source: "Uri | bytes | BinaryIO") -> "Chunk":
 class Chunk:
     """One chunk, independent of its dataset; `read_chunk` and `Dataset.map` create it.
 
-    Data is read when it is first used. Methods raise FormatError if the chunk is missing or damaged.
+    Data is read when it is first needed. Methods raise FormatError if the chunk is missing or damaged.
     """
 
     def __init__(self, chunk: "ChunkReader | Callable[[], ChunkReader]") -> None:
@@ -78,7 +78,7 @@ class Chunk:
 
     @property
     def contig(self) -> str | None:
-        """The contig of all records; None if they have no position, or if contigs share the chunk."""
+        """The contig of all records; None if they have no position, or if several contigs share the chunk."""
         names = {reference: name for reference, name, _ in self._footer.references}
         contigs = {*self._chunk.contigs} or {self._footer.reference_id}
         return names.get(contigs.pop()) if len(contigs) == 1 else None
@@ -103,7 +103,10 @@ class Chunk:
 
     @property
     def header(self) -> "pysam.AlignmentHeader":
-        """The header as a pysam.AlignmentHeader; if the dataset's is large beside the chunk, only the lines needed."""
+        """The header as a pysam.AlignmentHeader.
+
+        If the dataset's header is large compared to the chunk, only the lines that the records need are there.
+        """
         return self._alignments.header
 
     @property
@@ -123,14 +126,14 @@ class Chunk:
     def coverage(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None, **options: Any
     ) -> "np.ndarray":
-        """Return the depth that the chunk's records give [start, stop) of a contig.
+        """Return the depth of [start, stop) of a contig, counting only the chunk's records.
 
         Parameters
         ----------
         contig, start, stop
             0-based half-open interval; by default the chunk's window, up to the end of the contig.
         options
-            Those of `Dataset.coverage`.
+            The options of `Dataset.coverage`.
 
         Returns
         -------
@@ -138,7 +141,10 @@ class Chunk:
             int32, shape (stop - start,), after clipping. Reads of earlier chunks that reach into the interval are not
             counted.
 
-        Raises UsageError for an unknown contig, or without one if the records have no position.
+        Raises
+        ------
+        UsageError
+            If the contig is unknown, or if none is given and the chunk has none.
         """
         if contig is None:
             if self.contig is None:
@@ -154,7 +160,7 @@ class Chunk:
         Parameters
         ----------
         fields
-            Names of columns, as in `Dataset.query`; `refid` and `mrefid` are those of the dataset.
+            Names of columns, as in `Dataset.query`. `refid` and `mrefid` are reference ids of the dataset.
 
         Returns
         -------
@@ -186,11 +192,11 @@ class Chunk:
         return record_batches(self._part, None, RecordFilter(), names, schema=schema).read_all()
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Give the table of `to_arrow()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        """Export the table of `to_arrow()` to programs that read Arrow's C streams, such as DuckDB and Polars."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        header = self._part.header  # before the first row group: it may number the references
+        header = self._part.header  # needed before the first row group, because it may number the references
         for group in self._chunk.row_groups:
             found = FilterColumns(group, lambda: header)
             yield {name: found[name] for name in names}

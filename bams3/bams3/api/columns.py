@@ -12,7 +12,7 @@ _QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
 
 def array(name: str, values: Any) -> "np.ndarray":
-    """Return the values of a field in a row group as a column of `Table`: text as in SAM, array tags as arrays."""
+    """Return a field of a row group as a column of `Table`: text as in SAM, array tags as numpy arrays."""
     import numpy as np
 
     if (dtype := dtype_of(name)) != "O":

@@ -1,6 +1,7 @@
-"""The Python interface: `bams3.open`, `Dataset`, `query_parallel` (`read_chunk`: see bams3.api.chunk).
+"""The Python interface: `bams3.open`, `Dataset`, `query_parallel`; `read_chunk` is in `bams3.api.chunk`.
 
-Positions are 0-based, ends exclusive; only region strings ("chr1:1-100") are 1-based and closed, as in samtools.
+Positions are 0-based, and ends are exclusive; only region strings ("chr1:1-100") are 1-based with both ends included,
+as in samtools.
 `fetch`, `count` and `header` behave like those of pysam. Several threads may use a `Dataset` at once. Invalid
 arguments and damaged files raise subclasses of `bams3.Bams3Error`.
 """
@@ -28,12 +29,12 @@ Result = TypeVar("Result")
 
 
 def open(uri: Uri | Sequence[Uri]) -> "Dataset":
-    """Open a dataset, or chunks of a dataset as the part of it that they are.
+    """Open a dataset, or only some of its chunks.
 
     Parameters
     ----------
     uri
-        Path or URI of the dataset, or of a chunk; or those of several chunks of one dataset.
+        Path or URI of the dataset, or of one chunk; or paths or URIs of several chunks of the same dataset.
 
     Returns
     -------
@@ -41,8 +42,10 @@ def open(uri: Uri | Sequence[Uri]) -> "Dataset":
 
     Raises
     ------
-    DatasetError, FormatError
-        If there is no complete dataset; if it is damaged.
+    DatasetError
+        If there is no complete dataset.
+    FormatError
+        If it is damaged.
     """
     return Dataset(open_reader(uri))
 
@@ -76,8 +79,10 @@ def query_parallel(
 
     Raises
     ------
-    DatasetError, UsageError
-        If a dataset does not exist; if a region, a field or the filter is invalid.
+    DatasetError
+        If a dataset does not exist.
+    UsageError
+        If a region, a field or the filter is invalid.
     """
     names = checked_fields(fields)
     record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
@@ -91,7 +96,7 @@ def count_parallel(
 ) -> Iterator[int]:  # fmt: skip
     """Count the records of each region separately in each of many datasets, with `workers` threads.
 
-    As `query_parallel`, but no columns are made, and row groups that the index decides are not read.
+    This is like `query_parallel`, but makes no columns, and reads row groups only if the index does not suffice.
 
     Parameters
     ----------
@@ -105,8 +110,10 @@ def count_parallel(
 
     Raises
     ------
-    DatasetError, UsageError
-        If a dataset does not exist; if a region or the filter is invalid.
+    DatasetError
+        If a dataset does not exist.
+    UsageError
+        If a region or the filter is invalid.
     """
     record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
     jobs = _jobs(datasets, regions)
@@ -127,7 +134,7 @@ def _jobs(datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike]) ->
 def _on_each(
     jobs: list[_Job], function: Callable[[DatasetReader, list[Region]], Result], workers: WorkerCount
 ) -> Iterator[Result]:
-    jobs.reverse()  # and popped, so that a dataset is released once its jobs are done
+    jobs.reverse()  # jobs are popped, so a dataset is released as soon as its jobs are done
     left = (jobs.pop() for _ in range(len(jobs)))
     return in_order(lambda job: function(*job), left, threads(workers))
 
@@ -144,8 +151,16 @@ def _table(
 class ChunkInfo(NamedTuple):
     """Location and contents of a chunk.
 
-    `path`: path or URI, for `read_chunk`. `contig`, `start`, `end`: its records start in [start, end), 0-based, of
-    this contig (None: they have no position). `records`: number of records. `bytes`: size of the chunk.
+    Attributes
+    ----------
+    path
+        Path or URI, for `read_chunk`.
+    contig, start, end
+        All records start in [start, end), 0-based, of this contig. `contig` is None if they have no position.
+    records
+        Number of records.
+    bytes
+        Size of the chunk.
     """
 
     path: str
@@ -182,7 +197,7 @@ class Dataset(Alignments):
 
     @cached_property
     def stats(self) -> dict[str, Any]:
-        """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` and others."""
+        """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` and more."""
         from bams3.operations.stats import as_dict
 
         return as_dict(self._reader)
@@ -197,14 +212,13 @@ class Dataset(Alignments):
         Parameters
         ----------
         regions
-            Region strings, or (contig, start, stop), 0-based half-open; one or many. Default: every record.
+            One or many regions: region strings, or (contig, start, stop), 0-based half-open. Default: all records.
         fields
-            Names of columns; only the streams that they need are read. `qname`, `flag`, `rname`, `pos`, `endpos`,
-            `mapq`, `cigar`, `mrname`, `mpos`, `tlen`, `seq`, `qual`; `ncigar` (number of CIGAR operations), `qlen` and
-            `rlen` (bases of the CIGAR on the read and on the reference), `sclen` and `hclen` (soft- and hard-clipped
-            bases), `refid`, `mrefid`, `library`; `qualities` (the values of `qual`, uint8 arrays, None if missing); and
-            tags as "[NM]". `pos` and `mpos` are 0-based, -1 if missing;
-            `endpos` is exclusive.
+            Names of columns; only the streams that they need are read. The columns are `qname`, `flag`, `rname`, `pos`
+            and `mpos` (0-based, -1 if missing), `endpos` (exclusive), `mapq`, `cigar`, `mrname`, `tlen`, `seq`, `qual`,
+            `ncigar` (number of CIGAR operations), `qlen` and `rlen` (bases that the CIGAR consumes of the read and of
+            the reference), `sclen` and `hclen` (soft- and hard-clipped bases), `refid`, `mrefid`, `library`,
+            `qualities` (the values of `qual` as uint8 arrays, None if missing), and tags, such as "[NM]".
         filter, require_flags, exclude_flags, min_mapq, workers
             See `Dataset`.
 
@@ -213,7 +227,10 @@ class Dataset(Alignments):
         Table
             One array per field, shape (records,).
 
-        Raises UsageError if a field, a region or the filter is invalid.
+        Raises
+        ------
+        UsageError
+            If a field, a region or the filter is invalid.
         """
         names = checked_fields(fields)
         chosen = None if regions is None else self.regions_of(regions)
@@ -227,10 +244,14 @@ class Dataset(Alignments):
     ) -> "pyarrow.RecordBatchReader":  # fmt: skip
         """Return the columns of `query` as a stream of Arrow record batches (requires pyarrow: the extra `arrow`).
 
-        A batch has the records of one row group, at most 65,536. Batches are decoded as the stream is consumed, with
-        one worker one at a time. The parameters are those of `query`; docs/engines/arrow.md lists the types.
+        A batch has the records of one row group, at most 65,536. Batches are decoded while the stream is read, one at a
+        time with one worker. The parameters are those of `query`; docs/engines/arrow.md lists the types.
 
-        Raises UsageError, also while the stream is read, if values of a tag do not fit its column.
+        Raises
+        ------
+        UsageError
+            If a field, a region or the filter is invalid. Also while the stream is read, if values of a tag do not fit
+            the type of its column.
         """
         from bams3.api.arrow import record_batches
 
@@ -240,7 +261,7 @@ class Dataset(Alignments):
         return record_batches(self._reader, chosen, record_filter, names, threads(workers))
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Give the stream of `to_batches()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        """Export the stream of `to_batches()` to programs that read Arrow's C streams, such as DuckDB and Polars."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
 
     def query_parallel(
@@ -266,8 +287,8 @@ class Dataset(Alignments):
         Parameters
         ----------
         function
-            Called with a `Chunk`. With an executor that uses processes, function and results must be picklable; a
-            chunk is pickled as its location.
+            Called with a `Chunk`. If the executor uses processes, function and results must be picklable; a chunk is
+            pickled as its location.
         workers
             Number of threads, or of tasks that the executor runs at once; "auto" for all available cores.
         executor
@@ -275,7 +296,7 @@ class Dataset(Alignments):
         ordered
             Yield results in the order of the chunks; otherwise as soon as they are ready.
         shard
-            (i, n): only the i-th of n runs of consecutive chunks, which have about equal bytes.
+            (i, n): only the i-th of n runs of consecutive chunks. The runs are about equal in bytes.
 
         Raises
         ------

@@ -2,9 +2,9 @@
 
 >>> bams3.polars.scan("NA12878.bams3").filter(polars.col("mapq") >= 30).group_by("rname").len().collect()
 
-Polars tells the scan which columns a query needs and which conditions its rows must meet. Only these columns are
-read. Of the conditions that are joined by "and", those on contig, position, MAPQ and FLAG choose the row groups and
-records to decode; Polars itself applies all conditions to what is decoded, so the result never depends on this.
+Polars tells the scan which columns a query needs and which conditions its rows must meet. Only these columns are read.
+Conditions on contig, position, MAPQ and FLAG that are joined by "and" limit the row groups and records that are
+decoded. Polars applies all conditions again to the decoded rows, so this only saves time.
 """
 
 import json
@@ -33,7 +33,7 @@ def scan(
     fields: str | Sequence[str] = RECORD_FIELDS, *, filter: str | None = None, require_flags: int = 0,
     exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
 ) -> "polars.LazyFrame":  # fmt: skip
-    """Return a LazyFrame of the records that overlap any of `regions`; it reads what its queries need.
+    """Return a LazyFrame of the records that overlap any of `regions`; it reads only what its queries need.
 
     Parameters
     ----------
@@ -42,18 +42,20 @@ def scan(
     regions, filter, require_flags, exclude_flags, min_mapq, workers
         As for `Dataset.query`.
     fields
-        Names of the columns that queries may use, as in `Dataset.query`; by default SAM's fields and `endpos`. Name
-        the tags that you need.
+        Names of the columns that queries may use, as in `Dataset.query`; by default SAM's fields and `endpos`. Tags
+        must be named.
 
     Returns
     -------
     polars.LazyFrame
-        With the types of `Dataset.to_batches`; dictionaries are Categorical.
+        Its types are those of `Dataset.to_batches`; dictionaries become Categorical.
 
     Raises
     ------
-    DatasetError, UsageError
-        If there is no dataset; if a field, a region or the filter is invalid.
+    DatasetError
+        If there is no dataset.
+    UsageError
+        If a field, a region or the filter is invalid.
     """
     need("polars", "bams3.polars")
     need("pyarrow", "bams3.polars")
@@ -91,7 +93,7 @@ def scan(
 
 
 class Comparison(NamedTuple):
-    """A condition: a column, or its FLAG bits `mask`, compared (Polars' name of the operator) with a value."""
+    """A condition that compares a column, or the bits `mask` of it, with a value. `operator` is as Polars names it."""
 
     column: str
     operator: str
@@ -100,21 +102,21 @@ class Comparison(NamedTuple):
 
 
 class Conditions(list[Comparison]):
-    """The comparisons that every row of a query meets."""
+    """Comparisons that every row of a query meets."""
 
     @classmethod
     def of(cls, predicate: "polars.Expr | None") -> "Conditions":
-        """Find those in an expression. Whatever is not understood is left to Polars."""
+        """Find the comparisons in an expression. Parts of other kinds are ignored, because Polars applies them."""
         if predicate is None:
             return cls()
         try:
             tree = json.loads(predicate.meta.serialize(format="json"))
-        except Exception:  # no JSON of this expression, or of no expression in this version of Polars
+        except Exception:  # Polars cannot convert this expression, or no expression in this version, to JSON
             return cls()
         return cls(_comparisons(tree))
 
     def added_to(self, given: "RecordFilter") -> "RecordFilter":
-        """Return a filter that its conditions on MAPQ and FLAG narrow."""
+        """Return the filter `given`, narrowed by the conditions on MAPQ and FLAG."""
         require, exclude, least = given.require, given.exclude, given.min_mapq
         for column, operator, value, mask in self:
             if column == "mapq" and operator in ("Eq", "GtEq", "Gt"):
@@ -126,7 +128,7 @@ class Conditions(list[Comparison]):
     def regions(self, references: Sequence[tuple[str, int]]) -> list[Region] | None:
         """Return regions that all rows overlap; None if the conditions name no contig."""
         contigs = {value for column, operator, value, _ in self if (column, operator) == ("rname", "Eq")}
-        if not contigs or not all(str(name).isascii() for name in contigs):  # others are told byte by byte
+        if not contigs or not all(str(name).isascii() for name in contigs):  # others are compared as bytes
             return None
         if contigs == {"*"}:
             return [UNPLACED]
@@ -138,12 +140,12 @@ class Conditions(list[Comparison]):
         ]
 
     def _interval(self) -> tuple[int, int]:
-        """Return an interval that every read overlaps whose position and end meet the conditions."""
+        """Return an interval that overlaps every read whose position and end meet the conditions."""
         starts, ends = [-1], [LAST]
         for column, operator, value, mask in self:
             if column not in ("pos", "endpos") or mask is not None or isinstance(value, str):
                 continue
-            if operator in ("Eq", "Gt", "GtEq"):  # a read ends behind its position, or at the last one
+            if operator in ("Eq", "Gt", "GtEq"):  # a read ends after its position, or at LAST
                 starts.append(value - 1)
             if column == "pos" and operator in ("Eq", "Lt", "LtEq"):
                 ends.append(value + (operator != "Lt"))
@@ -166,7 +168,7 @@ def _comparisons(tree: Any) -> Iterator[Comparison]:
 
 
 def _column(tree: Any) -> tuple[str, int | None] | None:
-    """Return the name of a column, and the mask if it is a column's bits (`column & mask`)."""
+    """Return the name of a column, and the mask if only some of its bits are meant (`column & mask`)."""
     if not isinstance(tree, dict):
         return None
     if isinstance(name := tree.get("Column"), str):
@@ -180,7 +182,7 @@ def _column(tree: Any) -> tuple[str, int | None] | None:
 
 
 def _literal(tree: Any) -> int | str | None:
-    """Return the value of a literal that is a number or text."""
+    """Return the value of a literal number or text."""
     if not isinstance(tree, dict) or "Literal" not in tree:
         return None
     value: Any = tree

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from bams3.parallel.workers import Workers
 
 ROWS = 1 << 16
-"""Rows of a batch, about."""
+"""Approximate number of rows of a batch."""
 
 
 def site_batches(
     datasets: Sequence[DatasetReader], sites: SiteFile, options: PileOptions, min_quality: int, workers: Workers,
     *, strands: bool = False,
 ) -> pyarrow.RecordBatchReader:  # fmt: skip
-    """Return what the reads of each dataset say at sites, with a row for each site and sample.
+    """Return the counts of each dataset at sites, with a row for each site and sample.
 
-    The columns are those of the table of `operations.alleles.write_alleles`, but positions are 0-based. AD, or ADF and
-    ADR, are lists, with null for alleles that are not counted.
+    The columns are those of the table that `operations.alleles.write_alleles` writes, but positions are 0-based. AD, or
+    ADF and ADR, are lists, with null for alleles that are not counted.
     """
     import pyarrow as pa
 
@@ -55,7 +55,7 @@ def site_batches(
 
 
 def _columns(block: Block, samples: list[str], first: int, last: int, strands: bool) -> list[Any]:
-    """Return the columns of some sites: the rows of a site are together, one for each sample."""
+    """Return the columns of some sites. Each site has consecutive rows, one for each sample."""
     import numpy as np
     import pyarrow as pa
 
@@ -94,7 +94,7 @@ def _columns(block: Block, samples: list[str], first: int, last: int, strands: b
 
 
 def _lists(starts: Any, of_samples: Any) -> pyarrow.ListArray:
-    """Turn the numbers of all alleles, a row for each sample, into a list for each site and sample."""
+    """Convert the counts of all alleles, with a row for each sample, to a list for each site and sample."""
     import numpy as np
     import pyarrow as pa
 

@@ -5,11 +5,11 @@
 
 A partition is a shard, a run of consecutive chunks. To filter records while chunks are read, use the option `filter`:
 filter pushdown is not supported, because Spark would reuse pushed filters for later queries of the same DataFrame, with
-wrong results. All columns of the schema are read, since Spark does not tell a Python data source which ones a query
-needs; so give a schema of the columns that you need. Options:
+wrong results. All columns of the schema are read, because Spark does not tell a Python data source which columns a
+query needs; so give a schema with only the columns that you need. Options:
 
 - `datasets`: more paths or URIs, separated by newlines
-- `fields`: instead of a schema, comma-separated names as in `Dataset.query`, and `sample`
+- `fields`: comma-separated names as in `Dataset.query`, and `sample`, instead of a schema
 - `filter`: an expression in samtools' filter language
 - `shards`: number of partitions (default: 16)
 """
@@ -82,7 +82,7 @@ class Bams3Reader(DataSourceReader):
             raise UsageError(f"unknown option {min(unknown)!r}: the options are {', '.join(sorted(OPTIONS))}")
         self._schema = schema
         self._names = checked_fields([name for name in schema.names if name != "sample"])
-        self._read = self._names or ("flag",)  # without columns, read one to get the number of records
+        self._read = self._names or ("flag",)  # if no column is needed, one gives the number of records
         self._uris = _uris(options)
         self._shards = _number(options.get("shards", str(SHARDS)))
         self._filter = options.get("filter")
@@ -129,7 +129,7 @@ def _read_schema(fields: Sequence[str], wanted: "pyarrow.Schema") -> "pyarrow.Sc
 
 
 def _widest(kind: "pyarrow.DataType") -> "pyarrow.DataType":
-    """Return the type in which tags of a kind are read."""
+    """Return the type that tags are read as before they are cast to `kind`."""
     import pyarrow as pa
 
     if pa.types.is_list(kind):
@@ -144,7 +144,10 @@ def _widest(kind: "pyarrow.DataType") -> "pyarrow.DataType":
 
 
 def _cast(batch: "pyarrow.RecordBatch", schema: "pyarrow.Schema", sample: str) -> "pyarrow.RecordBatch":
-    """Convert a batch to the types of a schema, which may have the column `sample`. Raises UsageError."""
+    """Convert a batch to the types of a schema, which may have the column `sample`.
+
+    Raises UsageError if values do not fit.
+    """
     import pyarrow as pa
 
     try:
@@ -160,7 +163,10 @@ def _cast(batch: "pyarrow.RecordBatch", schema: "pyarrow.Schema", sample: str) -
 
 
 def _uris(options: dict[str, str]) -> list[str]:
-    """Return the datasets in order; patterns of local paths are expanded. Raises UsageError if one matches nothing."""
+    """Return the datasets in order, with patterns of local paths expanded.
+
+    Raises UsageError if a pattern matches nothing.
+    """
     given = [*json.loads(options.get("paths", "[]")), *([options["path"]] if "path" in options else [])]
     given += filter(None, options.get("datasets", "").split("\n"))
     if not all(given):

@@ -14,7 +14,7 @@ class Table(dict[str, Any]):
     """Columns by name: numpy arrays of shape (records,). `pandas.DataFrame(table)` works directly.
 
     Numbers have integer dtypes that do not depend on the records. Text is str in arrays of dtype object, as in SAM,
-    with `*` for missing values. Tags are in arrays of dtype object too: int, float, str, a numpy array for an array
+    with `*` for missing values. Tags are also in arrays of dtype object: int, float, str, a numpy array for an array
     tag, or None if a record lacks the tag.
     """
 
@@ -22,7 +22,7 @@ class Table(dict[str, Any]):
     """Number of records: the length of every column."""
 
     def __init__(self, columns: Iterable[tuple[str, Any]], records: int | None = None) -> None:
-        """Make a table of columns; `records` is for one without columns."""
+        """Make a table of columns. `records` is the number of records; it is needed only if there are no columns."""
         super().__init__(columns)
         self.records = len(next(iter(self.values()))) if records is None else records
 
@@ -54,7 +54,7 @@ class Table(dict[str, Any]):
 
 
 def table(groups: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
-    """Concatenate the columns `fields` of row groups; `groups` are the columns by name of each row group."""
+    """Concatenate the columns `fields` of row groups. `groups` has, for each row group, its columns by name."""
     import numpy as np
 
     columns = {name: [np.empty(0, dtype_of(name))] for name in fields}

@@ -1,1 +1,1 @@
-"""What BAM is: the walk over records and their validation, headers, region strings and BED intervals."""
+"""BAM itself: the walk over records and their validation, headers, region strings and BED intervals."""

@@ -1,4 +1,4 @@
-# What a CIGAR consumes, and its text. Everything here is inline and nogil.
+# The lengths that a CIGAR consumes, and its text. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -7,7 +7,7 @@ from bams3.decimal cimport put_unsigned
 
 
 cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query, int64_t *reference) noexcept nogil:
-    """Bases of the read and of the reference that a CIGAR consumes."""
+    """Count the bases of the read and of the reference that a CIGAR consumes."""
     cdef int64_t k
     cdef uint32_t operation
     query[0] = reference[0] = 0
@@ -20,15 +20,16 @@ cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query,
 
 
 cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
-    """htslib's bam_endpos: an unmapped read, or a CIGAR that consumes no reference bases, covers one base."""
+    """The end of a read as in htslib's bam_endpos: one that is unmapped or consumes no reference bases covers one
+    base."""
     if flag & UNMAP or reference == 0:
         return pos + 1 if pos < 0x7FFFFFFF else pos
     return <int32_t> (pos + reference)
 
 
 cdef inline uint8_t *put_cigar(uint8_t *out, const uint8_t *operations, int64_t count) noexcept nogil:
-    """Write a CIGAR as text, `*` for none, and return its end. An operation takes up to ten bytes; up to seven after
-    the end change."""
+    """Write a CIGAR as text, `*` if there is none, and return its end. An operation takes up to ten bytes; up to seven
+    bytes after the end may be overwritten."""
     cdef int64_t k
     cdef uint32_t operation
     if count == 0:

@@ -1,8 +1,7 @@
-"""Qualities that matter little: those of bases that agree with a clear consensus of the reads at their position.
+"""Replaces qualities that matter little: of bases that agree with a clear consensus of the reads at their position.
 
-`WindowVotes` sums up what the reads of one window say, whatever their order. docs/lossy.md, "The rules of
-crumble-like", has the rules. What they decide by does not change with the qualities that are replaced: a second time,
-nothing changes.
+`WindowVotes` sums up the votes of the reads of one window, in any order. docs/lossy.md, "The rules of crumble-like",
+has the rules. Their decisions do not depend on the qualities that are replaced, so applying them again changes nothing.
 """
 
 from cpython cimport array
@@ -19,25 +18,25 @@ import array
 from bams3.bam.records import RecordBlock
 
 cdef enum:
-    AGREED = 40  # the quality of bases that agree with a clear consensus
-    MISSING = 255  # a quality that is not there
-    LEAST_MAPQ = 10  # of reads whose place is trusted
+    AGREED = 40  # the new quality of bases that agree with a clear consensus
+    MISSING = 255  # a missing quality
+    LEAST_MAPQ = 10  # minimum MAPQ of reads whose position is trusted
     SURE = 45  # decibans by which the consensus must be likelier than a heterozygous genotype
-    MOST_VOTE = 3  # of a base that agrees: a heterozygous genotype would halve its probability
-    DISSENT = 2  # what a base that disagrees says against the consensus, besides its quality
+    MOST_VOTE = 3  # largest vote of a base that agrees: a heterozygous genotype would halve its probability
+    DISSENT = 2  # added to the quality of a base that disagrees, to get its vote against the consensus
     NEAR = 32  # positions on either side of indels and clips
     BASES = 4  # A, C, G and T
-    ROW = 8  # sums at a position: the votes for each base, and what each says against the others
+    ROW = 8  # sums at a position: votes for each base, and votes of each base against the others
 
 WINDOW_SHIFT = 16
 LONGEST = (1 << WINDOW_SHIFT) - 4 * NEAR
-"""Positions that a read may take: then what lies `NEAR` a window's reads is in that window and those beside it."""
+"""Most positions that a read may cover, so that everything `NEAR` a window's reads is in this or an adjacent window."""
 
 cdef array.array INT32 = array.array("i")
 cdef array.array INT64 = array.array("q")
 cdef array.array UINT8 = array.array("B")
 cdef int64_t LONGEST_READ = LONGEST
-cdef int8_t[16] NUMBER = [-1, 0, 1, -1, 2, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1]  # of a base, by its code
+cdef int8_t[16] NUMBER = [-1, 0, 1, -1, 2, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1]  # of each base, by its code
 
 
 cdef inline int vote_of(int quality) noexcept nogil:
@@ -49,8 +48,8 @@ cdef inline uint8_t base_at(const uint8_t *seq, int64_t i) noexcept nogil:
 
 
 cdef int64_t extent_of(const uint8_t *record) noexcept nogil:
-    """The number of positions that a validated record takes, or 0 if its qualities stay whatever others say: it is not
-    mapped, has no bases or qualities, is too long, or its CIGAR does not have its bases."""
+    """The number of positions that a validated record covers, or 0 if its qualities never change: it is unmapped, has
+    no bases or qualities, is too long, or its CIGAR does not fit its bases."""
     cdef int64_t i, positions = 0, bases = 0
     cdef const uint8_t *cigar = record_cigar(record)
     cdef uint32_t operation
@@ -66,7 +65,7 @@ cdef int64_t extent_of(const uint8_t *record) noexcept nogil:
 
 
 cdef int64_t alone_until(const uint8_t *record) noexcept nogil:
-    """Where the mate begins, if it may lie over the same positions: there only the mate counts."""
+    """Where the mate begins, if it may overlap this read: from there on, only the mate counts."""
     cdef uint16_t flag = record_flag(record)
     if not flag & PAIRED or flag & MUNMAP or record_next_ref(record) != record_ref(record):
         return INT64_MAX
@@ -78,9 +77,9 @@ cdef int64_t alone_until(const uint8_t *record) noexcept nogil:
 
 
 cdef class WindowVotes:
-    """What the reads of one window say at each position from `start` on, up to the end of the last one.
+    """The votes of the reads of one window at each position, from `start` to the last end of a read.
 
-    If not `whole`, the window's reads were too many to be counted: all that they may lie over keeps its qualities.
+    If not `whole`, the window has too many reads to be counted. Then qualities stay wherever these reads may lie.
     """
 
     cdef readonly int32_t reference_id
@@ -99,7 +98,7 @@ cdef class WindowVotes:
             end = max(end, self.find_extent(block.data, block.offsets))
         if end == 0:
             return
-        self.width = end - self.start + 1  # a read may be clipped behind its last position
+        self.width = end - self.start + 1  # one more, because a read may be clipped after its last position
         self.votes = array.clone(INT32, ROW * self.width, zero=True)
         self.depth = array.clone(INT32, self.width, zero=True)
         self.unsure = array.clone(INT32, self.width, zero=True)
@@ -109,7 +108,7 @@ cdef class WindowVotes:
         self.sum_up()
 
     cdef int64_t find_extent(self, const uint8_t[::1] data, const int64_t[::1] offsets):
-        """Move `start` to the first position of records if it is less; return their end, or 0."""
+        """Lower `start` to the first position of records, if that is less; return the last end of a record, or 0."""
         cdef int64_t i, extent, end = 0
         cdef const uint8_t *record
         with nogil:
@@ -128,7 +127,8 @@ cdef class WindowVotes:
                 self.count(&data[offsets[i]])
 
     cdef void count(self, const uint8_t *record) noexcept nogil:
-        """Count what a read says, unless callers leave it out: it is secondary, a duplicate, or failed."""
+        """Count the votes of a read. Variant callers ignore secondary reads, duplicates, and reads that failed QC, so
+        these have no votes."""
         cdef int64_t extent = extent_of(record), at = record_pos(record) - self.start, base = 0, i, length
         cdef int64_t until = alone_until(record) - self.start
         cdef const uint8_t *cigar = record_cigar(record)
@@ -169,7 +169,7 @@ cdef class WindowVotes:
                 self.votes[ROW * (at + i) + BASES + number] += qual[base + i] + DISSENT
 
     cdef void sum_up(self):
-        """Turn changes of depth into depth."""
+        """Convert changes of depth to depth."""
         cdef int64_t i
         with nogil:
             for i in range(1, self.width):
@@ -185,7 +185,7 @@ cdef struct Column:
 
 
 cdef inline void look_up(WindowVotes pile, int64_t position, Column *column) noexcept nogil:
-    """Add what the reads of one window say at a position."""
+    """Add the votes of the reads of one window at a position."""
     cdef int64_t i = position - pile.start, k
     if 0 <= i < pile.width:
         for k in range(ROW):
@@ -196,15 +196,15 @@ cdef inline void look_up(WindowVotes pile, int64_t position, Column *column) noe
 
 
 cdef inline bint is_broken(const Column *column) noexcept nogil:
-    """Whether more than one read, and one of sixteen, has an indel here, or is clipped."""
+    """Whether more than one read, and at least one in sixteen, has an indel or is clipped here."""
     return column.breaks >= 2 and 16 * column.breaks >= column.depth
 
 
 cdef inline uint8_t consensus_of(const Column *column) noexcept nogil:
-    """The base of a clear consensus, as SEQ has it, or 0."""
+    """The base of a clear consensus, as its code in SEQ, or 0 if there is none."""
     cdef int k, best = 0
     cdef int64_t sum
-    if column.depth * MOST_VOTE < SURE:  # so there are too few votes
+    if column.depth * MOST_VOTE < SURE:  # too few reads for a clear consensus
         return 0
     if 4 * column.unsure > column.depth + column.unsure:
         return 0
@@ -218,8 +218,10 @@ cdef inline uint8_t consensus_of(const Column *column) noexcept nogil:
 
 
 cdef class Consensus:
-    """The base of each position that reads of a window lie over, or 0 where their qualities stay. `before`, `after`:
-    the piles of the windows beside it, or of others, which do not matter, or None."""
+    """The consensus base of each position that reads of a window cover, or 0 where their qualities stay.
+
+    `before` and `after` are the votes of the adjacent windows. If they are None or of other windows, they are ignored.
+    """
 
     cdef int64_t start
     cdef uint8_t[::1] bases
@@ -241,7 +243,7 @@ cdef class Consensus:
             self.decide(before, own, after, first, last)
 
     cdef void decide(self, WindowVotes before, WindowVotes own, WindowVotes after, int64_t first, int64_t last):
-        """Find the consensus in [first, last); `NEAR` it, indels and clips matter."""
+        """Find the consensus in [first, last). Indels and clips up to `NEAR` outside of it are considered."""
         cdef int64_t position, i, broken = INT64_MIN
         cdef Column column
         with nogil:
@@ -258,7 +260,8 @@ cdef class Consensus:
                     self.bases[position - self.start] = consensus_of(&column)
 
     def simplified(self, block):
-        """Return a copy of a block of the window's records, whose bases that are the consensus have one quality."""
+        """Return a copy of a block of the window's records in which all bases that agree with the consensus have the
+        quality AGREED."""
         cdef const int64_t[::1] offsets = block.offsets
         cdef int64_t i, count = len(block), shift = offsets[0]
         cdef const uint8_t[::1] data = block.data

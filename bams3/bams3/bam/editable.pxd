@@ -1,4 +1,4 @@
-# A BAM record whose fields, CIGAR and tags can change; htslib's bam1_t. Everything here is inline and nogil.
+# A BAM record whose fields, CIGAR and tags can change, like htslib's bam1_t. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memmove
@@ -15,11 +15,11 @@ from bams3.buffer cimport Buffer, Bytes, append, make_room
 
 
 cdef enum:
-    MOST_OPERATIONS = 0xFFFF     # of the field CIGAR
+    MOST_OPERATIONS = 0xFFFF     # in the field CIGAR
     LONGEST_OPERATION = 0xFFFFFFF
 
 
-# Tags of which an Editable knows where the first one is.
+# Known tags: an Editable knows where the first one of each is.
 cdef enum:
     CG
     MQ
@@ -29,10 +29,10 @@ cdef enum:
 
 
 cdef struct Editable:
-    const uint8_t *record  # as it came; the name, the bases and the qualities are there
+    const uint8_t *record  # the original record, which has the name, the bases and the qualities
     const uint8_t *cigar   # the operations: in the record, in its tag CG, or in `operations`
     int64_t cigar_count
-    int64_t end            # as bam_endpos
+    int64_t end            # as in bam_endpos
     int32_t ref
     int32_t pos
     int32_t next_ref
@@ -41,11 +41,11 @@ cdef struct Editable:
     uint16_t flag
     uint16_t bin
     uint8_t mapq
-    bint edited            # whether the CIGAR is not that of the record's field
-    Bytes operations       # those that have changed
+    bint edited            # whether the CIGAR differs from that in the record's field
+    Bytes operations       # the operations, if they have changed
     Bytes tags
-    int64_t[4] first       # where among them the first of each known name begins, or -1 …
-    int repeated           # … and, as bits, which names there are more than once
+    int64_t[4] first       # where in `tags` the first tag of each known name begins, or -1
+    int repeated           # bits: which known names occur more than once
 
 
 cdef inline void find_end(Editable *read) noexcept nogil:
@@ -56,8 +56,8 @@ cdef inline void find_end(Editable *read) noexcept nogil:
 
 
 cdef inline int load(Editable *read, const uint8_t *record) except -1 nogil:
-    """Take a validated record as htslib does: the CIGAR in a tag CG goes to its field; the bin is computed if there is
-    a CIGAR. The record must stay where it is."""
+    """Load a validated record as htslib does: the CIGAR in a tag CG moves to its field, and the bin is computed if
+    there is a CIGAR. The record must stay in memory at the same place."""
     cdef const uint8_t *tags = record_tags(record)
     cdef const uint8_t *cg
     read.record, read.ref, read.pos, read.flag = record, record_ref(record), record_pos(record), record_flag(record)
@@ -73,7 +73,7 @@ cdef inline int load(Editable *read, const uint8_t *record) except -1 nogil:
             append(&read.tags, next_tag(cg), record_end(record) - next_tag(cg))
             note_own_tags(read)
     if not read.edited:
-        note_tags(read, tags, record_end(record))  # before they are copied: bytes just written are read slowly
+        note_tags(read, tags, record_end(record))  # before the copy: reading bytes that were just written is slow
         append(&read.tags, tags, record_end(record) - tags)
     find_end(read)
     if read.cigar_count:
@@ -82,12 +82,12 @@ cdef inline int load(Editable *read, const uint8_t *record) except -1 nogil:
 
 
 cdef inline uint16_t name_of(int which) noexcept nogil:
-    """As load_u16 reads it."""
+    """The name of a known tag, as load_u16 reads it."""
     return 0x4743 if which == CG else 0x514D if which == MQ else 0x434D if which == MC else 0x736D
 
 
 cdef inline void note_tag(Editable *read, uint16_t name, int64_t at) noexcept nogil:
-    """Remember where a tag begins, if it is a known one; those before it are noted already."""
+    """Remember where a tag begins if it is a known one. Tags before it must have been noted."""
     cdef int which
     if name == name_of(CG):
         which = CG
@@ -106,7 +106,7 @@ cdef inline void note_tag(Editable *read, uint16_t name, int64_t at) noexcept no
 
 
 cdef inline void note_tags(Editable *read, const uint8_t *start, const uint8_t *end) noexcept nogil:
-    """Remember where the known tags are. `start`: its tags, or those that will be."""
+    """Remember where the known tags are. [start, end) are the read's tags, or bytes that will become them."""
     cdef const uint8_t *tag = start
     read.first = [-1, -1, -1, -1]
     read.repeated = 0
@@ -145,7 +145,7 @@ cdef inline void delete_first(Editable *read, int which) noexcept nogil:
 
 
 cdef inline uint8_t *begin_tag(Editable *read, int which, uint8_t kind, size_t room) except NULL nogil:
-    """Append a known tag without its value; return where that goes, and has `room`."""
+    """Append a known tag without its value. Returns where the value goes, with `room` bytes for it."""
     cdef uint8_t *tag
     cdef uint16_t name = name_of(which)
     make_room(&read.tags, 3 + room)
@@ -165,7 +165,7 @@ cdef inline int append_integer(Editable *read, int which, uint32_t value) except
 
 
 cdef inline uint32_t *own_operations(Editable *read) except NULL nogil:
-    """The operations, to be changed, with room for one more."""
+    """The operations, which may be changed, with room for one more."""
     if read.cigar != read.operations.data:
         read.operations.size = 0
         append(&read.operations, read.cigar, 4 * read.cigar_count)
@@ -176,7 +176,7 @@ cdef inline uint32_t *own_operations(Editable *read) except NULL nogil:
 
 
 cdef inline int64_t stored_size(const Editable *read) noexcept nogil:
-    """The bytes that `put` writes."""
+    """The number of bytes that `put` writes."""
     return (
         (record_cigar(read.record) - read.record) + (record_tags(read.record) - record_seq(read.record))
         + 4 * read.cigar_count + (16 if read.cigar_count > MOST_OPERATIONS else 0) + <int64_t> read.tags.size
@@ -189,8 +189,9 @@ cdef inline uint8_t *put_bytes(uint8_t *out, const void *source, int64_t size) n
 
 
 cdef inline int put(const Editable *read, int64_t reference, Buffer out) except -1 nogil:
-    """Append the record, as htslib writes it: too many operations for the CIGAR's field go to a tag CG, and the field
-    says that the read spans `reference` positions. A size must have 31 bits, an operation 28."""
+    """Append the record as htslib writes it: if there are too many operations for the field CIGAR, they go to a tag CG,
+    and the field says that the read spans `reference` positions. The size must fit into 31 bits, and the lengths of
+    operations into 28 bits."""
     cdef const uint8_t *record = read.record
     cdef int64_t size = stored_size(read)
     cdef uint32_t[2] instead

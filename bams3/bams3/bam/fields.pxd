@@ -92,8 +92,8 @@ cdef extern from *:
 
 
 cdef inline void look_ahead(const uint8_t *data, const int64_t *offsets, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """Have the start of a record that comes soon fetched into the cache: records are too far apart for CPUs to guess.
-    For loops that spend less time on a record than its bytes take to come."""
+    """Prefetch the start of the record eight places ahead: CPUs do not predict where it is. This is for loops that
+    spend less time on a record than a cache miss takes."""
     if i + 8 < n:
         prefetch(data + offsets[i + 8])
         prefetch(data + offsets[i + 8] + 64)
@@ -135,7 +135,7 @@ cdef inline const uint8_t *find_tag(const uint8_t *r, uint8_t first, uint8_t sec
 
 
 cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
-    """The tag CG if it has the CIGAR, as htslib decides it, else NULL."""
+    """The tag CG if it has the CIGAR according to htslib's rules, otherwise NULL."""
     cdef const uint8_t *p
     cdef const uint8_t *end
     cdef uint32_t count = record_cigar_count(r)

@@ -1,12 +1,12 @@
-"""Templates mended as `samtools fixmate -m` (1.24) mends them: reads of one name that follow each other.
+"""Fills in mate fields as `samtools fixmate -m` (1.24) does, in templates: consecutive reads with the same name.
 
-Every read is sanitized. The first two primary reads of a template are mates: each gets the place and the strand of the
-other, the tags MQ, MC and ms, and TLEN. If there are more of them, the first one is also the mate of each that follows,
-and keeps what the last one gives it. A lone primary read loses its mate. A supplementary read of a pair gets place,
-strand, MQ and MC of the primary read of its mate. Secondary reads stay.
+Every read is sanitized. The first two primary reads of a template are mates: each gets the position and strand of the
+other, the tags MQ, MC and ms, and TLEN. If there are more primary reads, the first one is also the mate of each of
+them, and keeps the fields that the last one gives it. A single primary read loses its mate. A supplementary read of a
+pair gets position, strand, MQ and MC of its mate's primary read. Secondary reads do not change.
 
-The records are those that `samtools sort` reads from `samtools fixmate` and writes, bins and the place of a long CIGAR
-included.
+The records are identical to those that `samtools sort` writes if it reads the output of `samtools fixmate`, including
+bins and where a long CIGAR is stored.
 """
 
 from cpython cimport array
@@ -36,13 +36,13 @@ from bams3.errors import SourceError
 cdef array.array INT64 = array.array("q")
 
 cdef enum:
-    GROWTH = 40  # bytes that a record may well grow by
-    ROOM = 16    # bytes that an MC tag takes, besides ten for each operation
+    GROWTH = 40  # bytes that a record typically grows by
+    ROOM = 16    # bytes of an MC tag, in addition to ten for each operation
 
 MOST = 1 << 30
-"""Bytes that the tags of a template may take."""
+"""The most bytes that the tags of a template may take."""
 LONGEST = INT32_MAX
-"""Bytes that a record may have, besides those of its length."""
+"""The most bytes that a record may have, not counting its length field."""
 
 
 cdef inline bint same_name(const uint8_t *a, const uint8_t *b) noexcept nogil:
@@ -58,7 +58,7 @@ cdef int refuse(const uint8_t *record, str fault) except -1 with gil:
 
 
 cdef class Template:
-    """The reads of a template. `lengths`: of the references; `most` and `longest`: as for `mended`."""
+    """The reads of a template. `lengths` are those of the references; `most` and `longest` are as in `mended`."""
 
     cdef Editable *reads
     cdef int64_t count, capacity, most, longest
@@ -94,7 +94,7 @@ cdef class Template:
         cdef Editable *first = NULL
         cdef Editable *second = NULL
         cdef Editable *read
-        cdef Editable *last[2]  # primary reads that are not READ2, and that are
+        cdef Editable *last[2]  # the last primary read that is not READ2, and the last one that is
         cdef int64_t i, held = 0
         cdef uint32_t score = 0
         last[0] = last[1] = NULL
@@ -123,13 +123,13 @@ cdef class Template:
         return 0
 
     cdef int64_t hold(self, int64_t size, const Editable *first) except -1 nogil:
-        """Refuse a template of many reads that all get the long CIGAR of one of them."""
+        """Refuse a template with too many bytes of tags: many reads may all get the long CIGAR of one of them."""
         if size + <int64_t> first.tags.size > self.most:
             refuse(first.record, "too many reads have this name; give each template a unique name")
         return size
 
     cdef int put(self, Editable *read, Buffer out) except -1 nogil:
-        """Append a record as it is after it has been written and read once more."""
+        """Append a record as it is after it has been written and read again."""
         cdef int64_t start = out.size
         self.write(read, out)
         if read.edited or (read.cigar_count and read.first[CG] >= 0):
@@ -182,18 +182,18 @@ cdef int pair(Editable *first, Editable *second, uint32_t first_score) except -1
 
 
 cdef inline void place_beside(const Editable *mate, Editable *read) noexcept nogil:
-    """Give an unmapped read the place of its mapped mate."""
+    """Give an unmapped read the position of its mapped mate."""
     if read.flag & UNMAP and not mate.flag & UNMAP:
         read.ref, read.pos = mate.ref, mate.pos
 
 
 cdef inline int64_t five_prime(const Editable *read) noexcept nogil:
-    """Where a mapped read begins in the direction in which it was sequenced."""
+    """The position of the 5' end of a mapped read."""
     return read.end if read.flag & REVERSE else read.pos
 
 
 cdef inline bint may_be_proper(const Editable *first, const Editable *second) noexcept nogil:
-    """Whether mates are on one reference and point to each other."""
+    """Whether mates are on the same reference and point towards each other."""
     if (first.flag | second.flag) & UNMAP or first.ref != second.ref:
         return False
     if five_prime(first) > five_prime(second):
@@ -202,7 +202,7 @@ cdef inline bint may_be_proper(const Editable *first, const Editable *second) no
 
 
 cdef int describe(const Editable *mate, Editable *read) except -1 nogil:
-    """Write into a read where its mate is, and how it is aligned."""
+    """Set the fields of a read that say where its mate is, and how the mate is aligned."""
     read.next_ref, read.next_pos = mate.ref, mate.pos
     read.flag = read.flag | MREVERSE if mate.flag & REVERSE else read.flag & ~MREVERSE
     if mate.flag & UNMAP:
@@ -232,11 +232,28 @@ cdef int append_cigar(Editable *read, const Editable *mate) except -1 nogil:
 
 
 def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MOST, int64_t longest=LONGEST):
-    """Return the records of whole templates, mended, as one block.
+    """Fill in the mate fields of whole templates.
 
-    `blocks`: RecordBlocks of validated records, which follow each other; `lengths`: of the references in bp; `most`:
-    bytes that the tags of a template may take; `longest`: bytes that a record may have. Raises SourceError for a record
-    that can't be written.
+    Parameters
+    ----------
+    blocks
+        Consecutive RecordBlocks of validated records.
+    lengths
+        Lengths of the references in bp, by reference id.
+    most
+        The most bytes that the tags of a template may take.
+    longest
+        The most bytes that a record may have.
+
+    Returns
+    -------
+    RecordBlock
+        The changed records.
+
+    Raises
+    ------
+    SourceError
+        For a record or template that is too large.
     """
     cdef int64_t count = sum(map(len, blocks)), size = 0, at = 0, i, last, records
     cdef array.array offsets = array.clone(INT64, count + 1, zero=True)
@@ -251,7 +268,7 @@ def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MO
     template.lengths, template.references = &lengths[0] if lengths.shape[0] else NULL, lengths.shape[0]
     template.most, template.longest = most, longest
     try:
-        for block in blocks:  # which keep the records where they are
+        for block in blocks:  # `blocks` keeps the records in memory
             data, starts = block.data, block.offsets
             records = starts.shape[0] - 1
             for i in range(records):
@@ -278,7 +295,7 @@ def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MO
 
 
 def last_template(block not None):
-    """The first record of those at the end of a block that have one name; the block must have records."""
+    """Index of the first of the records at the end of a block that have the same name. The block must not be empty."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef int64_t last = offsets.shape[0] - 2
@@ -289,7 +306,7 @@ def last_template(block not None):
 
 
 def continues(block not None, following not None):
-    """Whether the first record of a block has the name of the last one of the block before it."""
+    """Whether the first record of the block `following` has the same name as the last record of `block`."""
     cdef const uint8_t[::1] data = block.data, next_data = following.data
     cdef const int64_t[::1] offsets = block.offsets, next_offsets = following.offsets
     return same_name(&data[offsets[len(block) - 1]], &next_data[next_offsets[0]])

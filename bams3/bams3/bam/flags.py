@@ -16,4 +16,4 @@ SUPPLEMENTARY = 0x800
 NAMES = {name: bit for name, bit in globals().items() if name.isupper()}
 """FLAG bits by name, lowest bit first."""
 NOT_COUNTED = UNMAP | SECONDARY | QCFAIL | DUP
-"""1796: the reads that samtools and mosdepth do not count, unless they are told to."""
+"""1796: the FLAG bits of reads that samtools and mosdepth do not count by default."""

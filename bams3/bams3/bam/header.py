@@ -18,9 +18,10 @@ LONGEST_NAME = 1 << 16  # bytes of a reference name; every chunk with records on
 
 
 class Header:
-    """`text`: the bytes of the SAM header, including any NULs at its end; `references`: (name, length in bp) by id.
+    """The header of a BAM file.
 
-    Bytes of a name that are not UTF-8 are kept as surrogate escapes.
+    `text` has the bytes of the SAM header, including any NULs at its end. `references` has (name, length in bp) by
+    reference id; bytes of a name that are not UTF-8 are surrogate escapes.
     """
 
     def __init__(self, text: bytes, references: tuple[tuple[str, int], ...]) -> None:
@@ -82,8 +83,8 @@ class Header:
 
 
 def program_line(header: Header, command: Sequence[str], version: str | None = __version__) -> bytes:
-    """Return an @PG line for a command (its words), with a unique ID and the header's last program as PP. `version`: of
-    bams3; None leaves it out."""
+    """Return an @PG line for a command (its words), with a unique ID, and with the header's last program as PP.
+    `version` is that of bams3; with None, the line has no version."""
     lines = [line for line in whole_lines(header.text).split(b"\n") if line.startswith(b"@PG\t")]
     known = [field[3:] for line in lines for field in line.split(b"\t") if field.startswith(b"ID:")]
     candidates = (b"bams3" + (b".%d" % i if i else b"") for i in count())
@@ -103,25 +104,25 @@ def whole_lines(text: bytes) -> bytes:
 
 
 def as_bytes(name: str) -> bytes:
-    """A name as the header and the records have it."""
+    """The bytes of a name, as in the header and in records."""
     return name.encode("utf-8", "surrogateescape")
 
 
 def field_of(line: bytes, tag: bytes) -> bytes | None:
-    """The value of a field of a header line, without its line end; None if it has none."""
+    """The value of a field of a header line (which must not have a line end); None if the line lacks the field."""
     at = line.find(b"\t" + tag + b":") + 4
     return line[at:].partition(b"\t")[0] if at > 3 else None
 
 
 def checksums(header: bytes) -> Mapping[str, str]:
-    """M5 of the contigs in a header, where present: the MD5 of the sequence."""
+    """M5 (the MD5 of the sequence) of the contigs in a header, by name, of those that have it."""
     lines = b"\n" + header
     first, last = lines.find(b"\n@SQ\t"), lines.rfind(b"\n@SQ\t")
     end = lines.find(b"\n", last + 1)
     return _checksums(lines[first + 1 : end if end >= 0 else None] if first >= 0 else b"")
 
 
-@lru_cache(maxsize=8)  # the samples of a cohort have the same lines
+@lru_cache(maxsize=8)  # samples of a cohort have the same lines
 def _checksums(lines: bytes) -> Mapping[str, str]:
     found = {}
     for line in lines.split(b"\n"):
@@ -150,9 +151,9 @@ def _peek(data: Any, at: int) -> int:
     return INT32.unpack_from(data, at)[0] if at + 4 <= len(data) else 0
 
 
-@lru_cache(maxsize=1)  # the samples of a cohort have the same ones
+@lru_cache(maxsize=1)  # samples of a cohort have the same references
 def _references(data: bytes) -> tuple[tuple[str, int], ...]:
-    """The references of a list as a BAM file has it."""
+    """Parse the list of references of a BAM header."""
     view = memoryview(data)
     count = _length(view, 0, "the reference list")
     references, at = listed(data, 4, count)
@@ -168,7 +169,7 @@ def _references(data: bytes) -> tuple[tuple[str, int], ...]:
 
 
 def _length(view: memoryview, at: int, what: str, why: str = "the file is damaged") -> int:
-    """The non-negative length stored at byte `at`. `why` it could be negative."""
+    """The length stored at byte `at`. `why` is the reason, for the error message, if it is negative."""
     if at + 4 > len(view):
         raise SourceError(f"the BAM header ends within {what}; the file is truncated")
     length: int = INT32.unpack_from(view, at)[0]

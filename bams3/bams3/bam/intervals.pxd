@@ -1,4 +1,4 @@
-# Words of lines, and the reader of interval files, for other readers of positions.
+# The words of a line, and the reader of BED files, for other readers of positions.
 
 from libc.stdint cimport int32_t, int64_t
 

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Kernels for millions of intervals: parse the lines of a BED file, sort, merge.
+"""Kernels for millions of intervals: parse the lines of a BED file, sort intervals, merge them.
 
 A column is an ``array``: reference ids have type code 'i', positions 'q'. Positions are 0-based half-open.
 """
@@ -27,7 +27,7 @@ cdef inline bint is_digit(unsigned char c) noexcept nogil:
 
 
 cdef int split(const unsigned char *line, Py_ssize_t length, Field *fields) noexcept nogil:
-    """Split off the first words of a line; return how many there are."""
+    """Split off the first words of a line; returns the number of words."""
     cdef Py_ssize_t at = 0, start
     cdef int count = 0
     while count < FIELDS:
@@ -57,7 +57,7 @@ cdef int64_t number(const Field *field) noexcept nogil:
 
 
 cdef bint interval(const Field *fields, int count, int64_t *start, int64_t *end) noexcept nogil:
-    """Parse the interval of a line; False if it has none. A contig and one number mean a single 1-based position."""
+    """Parse the interval of a line; returns False if it has none. A contig and one number mean one 1-based position."""
     if count < 2:
         return False
     start[0] = number(&fields[1])
@@ -95,7 +95,8 @@ cdef Field label(const unsigned char *line, Py_ssize_t length, const Field *fiel
 cdef class BedReader:
     """Parses the intervals of a BED file as samtools does, from portions of its text.
 
-    ``contigs``: each contig name once; ``lines``: lines read so far. With ``names``, the intervals' names are kept.
+    ``contigs`` has each contig name once; ``lines`` is the number of lines read so far. The names of the intervals are
+    kept only if ``names``.
     """
 
     def __cinit__(self, bint names=False):
@@ -106,7 +107,7 @@ cdef class BedReader:
         self.lines = 0
 
     def columns(self):
-        """Columns of the intervals: the index of the contig in ``contigs``, start and end."""
+        """Columns of the intervals: index of the contig in ``contigs``, start, and end."""
         return tuple(
             _column(code, buffer)
             for code, buffer in (("i", self.contig), ("q", self.start), ("q", self.end))
@@ -168,10 +169,11 @@ def _column(code, buffer):
 
 def placed(const int32_t[::1] contigs not None, const int64_t[::1] starts not None,
            const int64_t[::1] ends not None, const int32_t[::1] ids not None, const int64_t[::1] lengths not None):
-    """Convert intervals to columns of reference id, start and end; ends are clipped to the contig's length.
+    """Convert intervals to columns of reference id, start and end, with ends clipped to the contig's length.
 
-    ``contigs``: the contig index of each interval; ``ids`` and ``lengths`` are given per contig. Intervals on contigs
-    without a reference (-1), and those that start past their contig's end, are dropped.
+    ``contigs`` has the index of each interval's contig; ``ids`` and ``lengths`` have the reference id and the length of
+    each contig. Intervals on contigs without a reference (-1), and those that start past their contig's end, are
+    dropped.
     """
     cdef Py_ssize_t i
     cdef int32_t contig

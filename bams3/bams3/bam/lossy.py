@@ -1,4 +1,4 @@
-"""What a conversion drops or changes if the user asks for it: qualities, tags and read groups."""
+"""Losses that a user can choose for a conversion: changed qualities, dropped tags and dropped read groups."""
 
 from __future__ import annotations
 
@@ -17,19 +17,30 @@ BINS = {
     "bin8": {2: 6, 10: 15, 20: 22, 25: 27, 30: 33, 35: 37, 40: 40},
     "illumina4": {0: 2, 3: 12, 15: 23, 30: 37},
 }
-"""Bins of qualities: the value that takes the place of each quality from a lowest one on, up to the next bin. `bin8`:
-Illumina's eight levels (0 and 1, of no-calls, stay); `illumina4`: the levels of NovaSeq (RTA3)."""
+"""Bins of qualities: lowest quality of each bin → the value that replaces all its qualities. `bin8` has Illumina's
+eight levels (0 and 1, for no-calls, stay); `illumina4` has the levels of NovaSeq (RTA3)."""
 CRUMBLE_LIKE = "crumble-like"
-"""Bases that agree with a clear consensus get one quality, others keep theirs; `bams3.bam.consensus` has the rules."""
+"""All bases that agree with a clear consensus get the same quality, others keep theirs; see `bams3.bam.consensus`."""
 QUALITIES = (*BINS, CRUMBLE_LIKE)
 """Ways to change qualities."""
-MISSING = 255  # a quality that is not there
+MISSING = 255  # a missing quality
 _TAG = "[A-Za-z][A-Za-z0-9]"
 
 
 class Loss(NamedTuple):
-    """`qualities`: a name in `QUALITIES`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are
-    any, all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
+    """What a conversion changes or drops. All tuples are sorted.
+
+    Attributes
+    ----------
+    qualities
+        A name in `QUALITIES`, or "" if qualities stay.
+    dropped_tags
+        Names of tags.
+    kept_tags
+        If not empty, all tags except these and CG are dropped.
+    dropped_read_groups
+        IDs of read groups whose records are dropped.
+    """
 
     qualities: str = ""
     dropped_tags: tuple[str, ...] = ()
@@ -41,7 +52,7 @@ class Loss(NamedTuple):
         cls, qualities: str | None, tags: Iterable[str], kept_tags: Iterable[str] = (),
         read_groups: Iterable[str] = (),
     ) -> Loss | None:  # fmt: skip
-        """Check what a user asks for; None if it is nothing. Raises UsageError."""
+        """Return the loss that a user chooses, or None if there is none. Raises UsageError if it is invalid."""
         loss = cls(qualities or "", *(tuple(sorted(set(names))) for names in (tags, kept_tags, read_groups)))
         try:
             loss.check()
@@ -50,7 +61,7 @@ class Loss(NamedTuple):
         return loss if any(loss) else None
 
     def check(self) -> None:
-        """Raise ValueError unless bins and names exist and may be used."""
+        """Raise ValueError if a name of qualities, a tag or a read group is unknown or not allowed."""
         if self.qualities and self.qualities not in QUALITIES:
             raise ValueError(
                 f"unknown way to change qualities: {self.qualities!r}; choose {' or '.join(QUALITIES)}"
@@ -68,8 +79,8 @@ class Loss(NamedTuple):
                 raise ValueError(f"{name!r} is not the ID of a read group")
 
     def after(self, earlier: Loss | None) -> Loss:
-        """What is lost by both: that of a dataset, and this one, of its records. Raises UsageError if they change
-        qualities in different ways, which a manifest can't state."""
+        """The total loss, if the records of a dataset with the loss `earlier` are converted with this one. Raises
+        UsageError if they change qualities in different ways, because a manifest can't state that."""
         if earlier is None:
             return self
         if self.qualities and earlier.qualities not in ("", self.qualities):
@@ -87,11 +98,11 @@ class Loss(NamedTuple):
 
     @property
     def needs_neighbours(self) -> bool:
-        """Whether what becomes of a record depends on others: then `bams3.sources.consensus` changes qualities."""
+        """Whether new qualities of a record depend on other records; if so, `bams3.sources.consensus` makes them."""
         return self.qualities == CRUMBLE_LIKE
 
     def applied(self, block: RecordBlock) -> RecordBlock:
-        """Return the records that stay, with all changes that need no other record."""
+        """Return the records that are not dropped, with all changes that do not depend on other records."""
         from bams3.bam.reduce import reduced
 
         if not (self.qualities in BINS or any(self[1:])):
@@ -101,8 +112,8 @@ class Loss(NamedTuple):
         return reduced(block, _table(self.qualities), dropped, kept, read_groups)
 
     def in_header(self, header: Header) -> Header:
-        """Return a header without the dropped read groups, and with an @PG line that states the loss. The line names no
-        version of bams3: the same source becomes the same dataset."""
+        """Return a header without the dropped read groups, and with an @PG line that states the loss. The line does not
+        have the version of bams3, so the same source always becomes the same dataset."""
         from bams3.bam.header import Header, field_of, program_line, whole_lines
 
         words = ["bams3", "rewrite" if self.kept_tags or self.dropped_read_groups else "convert"]
@@ -121,7 +132,7 @@ class Loss(NamedTuple):
         return Header(b"\n".join(lines) + line + b"\n", header.references)
 
     def __str__(self) -> str:
-        """In words, for people."""
+        """Describe the loss in words."""
         parts = [f"qualities are binned ({self.qualities})"] if self.qualities in BINS else []
         if self.qualities == CRUMBLE_LIKE:
             parts.append(
@@ -136,7 +147,7 @@ class Loss(NamedTuple):
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """As in the manifest."""
+        """The loss as the manifest states it."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in self._asdict().items()
@@ -145,7 +156,8 @@ class Loss(NamedTuple):
 
 
 def loss_of(document: dict[str, Any]) -> Loss | None:
-    """Return the loss that a manifest or a plan states under "lossy", if it does. Raises ValueError or TypeError."""
+    """Return the loss that a manifest or a plan states under "lossy", or None. Raises ValueError or TypeError if it is
+    invalid."""
     if "lossy" not in document:
         return None
     stated = document["lossy"]
@@ -158,7 +170,7 @@ def loss_of(document: dict[str, Any]) -> Loss | None:
 
 
 def _table(name: str) -> bytes:
-    """For each quality, the one that takes its place."""
+    """For each quality, the one that replaces it."""
     table = bytearray(range(256))
     for lowest, value in sorted(BINS.get(name, {}).items()):
         table[lowest:MISSING] = bytes([value]) * (MISSING - lowest)

@@ -1,4 +1,4 @@
-"""The header of several inputs together, as `samtools merge` makes it, and how it changes the ids in their records."""
+"""The merged header of several inputs, as `samtools merge` makes it, and the new ids that their records get."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ _MASK = (1 << 48) - 1
 
 @dataclass
 class Translation:
-    """From the ids of an input to those of the merged header.
+    """Maps the ids of an input to those of the merged header.
 
-    `references`: by reference id, array('i'). `read_groups`, `programs`: the ids that the input's header defines.
-    `read_group`: that all records get, whatever theirs is; None if they keep their own.
+    Attributes
+    ----------
+    references
+        New reference ids, by old reference id, array('i').
+    read_groups, programs
+        Old id → new id, for the ids that the input's header defines.
+    read_group
+        The read group that all records get instead of theirs; None if they keep theirs.
     """
 
     references: array[int]
@@ -28,7 +34,7 @@ class Translation:
 
     @property
     def keeps_order(self) -> bool:
-        """Whether records that are sorted by coordinate still are."""
+        """Whether records that are sorted by coordinate stay sorted."""
         return all(a < b for a, b in pairwise(self.references))
 
     def keeps(self, tag: bytes, values: Iterable[str]) -> bool:
@@ -39,12 +45,12 @@ class Translation:
 
 
 class MergedHeader:
-    """Takes the headers of the inputs in their order; `header` is what they become.
+    """Merges the headers of inputs, which are added in order; `header` is the result.
 
-    Contigs and read groups of all inputs come in the order in which they are seen first, contigs once for each name. If
-    an @RG or @PG line has the ID of an earlier one, it gets another: the same with a random number behind it. With
-    `combine_read_groups` or `combine_programs`, only the first of such lines is kept instead. `seed`: of the random
-    numbers, which are those of `samtools merge -s`.
+    Contigs and read groups are in the order of their first occurrence; each name of a contig occurs once. If an @RG or
+    @PG line has the same ID as an earlier one, it gets a new ID: the old one followed by a random number. With
+    `combine_read_groups` or `combine_programs`, only the first such line is kept instead. `seed` is the seed of the
+    random numbers, which are those of `samtools merge -s`.
     """
 
     def __init__(
@@ -60,9 +66,9 @@ class MergedHeader:
         self._known: dict[bytes, set[bytes]] = {b"@RG": set(), b"@PG": set()}
 
     def add(self, header: Header, read_group: bytes | None = None) -> Translation:
-        """Take the header of the next input. `read_group`: that its records get.
+        """Add the header of the next input. If `read_group` is given, its records get this read group.
 
-        Raises SourceError for a line that htslib does not read.
+        Raises SourceError for a line that htslib would refuse.
         """
         lines = _parsed(header.text)
         self._first = self._first or next(iter(lines[b"@HD"]), b"")
@@ -78,7 +84,7 @@ class MergedHeader:
 
     @property
     def header(self) -> Header:
-        """The merged header. If the contigs of an input have another order than here, it does not say SO:coordinate."""
+        """The merged header. Its @HD line says SO:unsorted if the contigs of an input are in a different order."""
         first = self._first if self._sorted or not self._first else _unsorted(self._first)
         lines = [first] if first else []
         lines += (line for kind in self._lines.values() for line in kind)
@@ -93,7 +99,7 @@ class MergedHeader:
             encoded = as_bytes(name)
             line = by_name.pop(encoded, b"") or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
             yield self._add_contig(encoded, length, line)
-        for encoded, line in by_name.items():  # that the header's list of references lacks
+        for encoded, line in by_name.items():  # contigs that the header's list of references lacks
             if not encoded:
                 raise SourceError(f"a header line has no SN: {_shown(line)}")
             number = field_of(line, b"LN") or b""
@@ -115,7 +121,7 @@ class MergedHeader:
     def _renamed(
         self, kind: bytes, lines: list[tuple[bytes, bytes]], instead: bytes | None = None
     ) -> tuple[dict[bytes, bytes], list[bytes]]:
-        """The new id of each old one, and the lines that the merged header gets. `lines`: with their ids."""
+        """The new id of each old one, and the new lines of the merged header. `lines`: pairs of id and line."""
         known, by_id = self._known[kind], dict(lines)
         renamed, added = {}, []
         for old, _ in lines:
@@ -133,7 +139,7 @@ class MergedHeader:
         return renamed, added
 
     def _unique(self, name: bytes, known: set[bytes]) -> bytes:
-        """An id that is not known: the name, and the next of the numbers that lrand48 gives."""
+        """An id that is not among the known ones: the name, and the next number from lrand48."""
         while True:
             self._state = (self._state * 0x5DEECE66D + 0xB) & _MASK
             found = b"%s-%08X" % (name, self._state >> 17)
@@ -142,7 +148,7 @@ class MergedHeader:
 
 
 def _parsed(text: bytes) -> dict[bytes, list[bytes]]:
-    """The lines of a header by their kind. Raises SourceError for one that htslib does not read."""
+    """The lines of a header by their kind. Raises SourceError for a line that htslib would refuse."""
     found: dict[bytes, list[bytes]] = {kind: [] for kind in (b"@HD", b"@SQ", b"@RG", b"@PG", b"@CO")}
     lines = text.partition(b"\0")[0].split(b"\n")
     if not lines[-1]:
@@ -164,7 +170,7 @@ def _parsed(text: bytes) -> dict[bytes, list[bytes]]:
 
 
 def _first_of_id(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """The lines with their ids; of several with the same one, only the first."""
+    """Pairs of id and line; if several lines have the same id, only the first one."""
     found: dict[bytes, bytes] = {}
     for line in lines:
         found.setdefault(_id(line), line)
@@ -179,19 +185,19 @@ def _id(line: bytes) -> bytes:
 
 
 def _replaced(line: bytes, field: bytes, value: bytes) -> bytes:
-    """The line with another value in a field that it has."""
+    """The line with a new value in a field that it has."""
     before, _, after = line.partition(field)
     return before + field + value + after[len(after.partition(b"\t")[0]) :]
 
 
 def _with_program(line: bytes, field: bytes, programs: dict[bytes, bytes]) -> bytes:
-    """The line with the new id of the program that the field names, if that is known."""
+    """The line with the new id of the program that the field names, if that program is known."""
     new = programs.get(field_of(line, field[1:3]) or b"") if field in line else None
     return line if new is None else _replaced(line, field, new)
 
 
 def _unsorted(line: bytes) -> bytes:
-    """An @HD line that says SO:unsorted, and neither GO nor SS."""
+    """The @HD line with SO:unsorted, and without GO and SS."""
     kept = [field for field in line.split(b"\t") if field[:3] not in (b"GO:", b"SS:")]
     kept = [b"SO:unsorted" if field[:3] == b"SO:" else field for field in kept]
     return b"\t".join(kept if b"SO:unsorted" in kept else [*kept, b"SO:unsorted"])

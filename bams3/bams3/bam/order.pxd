@@ -6,7 +6,7 @@ from bams3.bam.fields cimport REVERSE, load_u32, record_flag, record_pos
 
 
 cdef inline uint64_t key_of(const uint8_t *record) noexcept nogil:
-    """31 bits of the reference id, of which -1 is the greatest; 31 bits of the position, from -1 on; the strand."""
+    """A key that sorts records: reference id (31 bits; -1 is the greatest), position (31 bits, from -1 on), strand."""
     return (
         (<uint64_t> load_u32(record + 4) & 0x7FFFFFFF) << 32
         | <uint64_t> (record_pos(record) + 1) << 1

@@ -1,4 +1,4 @@
-# The score of a read, as samtools has it: the sum of its good qualities.
+# The score of a read, as in samtools: the sum of its good qualities.
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -28,4 +28,4 @@ cdef extern from *:
         return total;
     }
     """
-    int64_t sum_of_good "bams3_sum_of_good"(const uint8_t *qual, int64_t count) nogil  # of those that are at least 15
+    int64_t sum_of_good "bams3_sum_of_good"(const uint8_t *qual, int64_t count) nogil  # sum of the qualities ≥ 15

@@ -91,14 +91,33 @@ cdef Fault scan(
 def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
     """Find and validate the consecutive BAM records in `data`, starting at byte `start`.
 
-    `data` (bytes-like) may end in the middle of a record. `n_ref` is the number of references in the
-    header; `first_record` is the number of records before `data` in the file, for messages.
+    As in htslib, the name of a tag may be any two bytes; the CIGAR and the sequence of a mapped read, if it has both,
+    must have the same length. In addition, an alignment must end at or before position 2^31 - 1, so that ends fit in an
+    int32, as positions do.
 
-    Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
-    Raises SourceError, with the record's 1-based number and its name, for the first record in which
-    a length, count, id, CIGAR operation or tag violates the BAM specification. As in htslib, the name of a tag may be
-    any two bytes; the CIGAR and the sequence of a mapped read, if it has both, must have the same length. In
-    addition, an alignment must end at or before position 2^31 - 1, so that ends fit in an int32, as positions do.
+    Parameters
+    ----------
+    data
+        Bytes-like. It may end in the middle of a record.
+    n_ref
+        Number of references in the header.
+    start
+        Where the first record begins in `data`.
+    first_record
+        Number of records before `data` in the file, for error messages.
+
+    Returns
+    -------
+    block : RecordBlock
+        The whole records.
+    used : int
+        The number of bytes that they take.
+
+    Raises
+    ------
+    SourceError
+        For the first record in which a length, count, id, CIGAR operation or tag violates the BAM specification, with
+        its 1-based number and its name.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0]
@@ -122,10 +141,11 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
 
 
 def find_records(data, int64_t n_ref):
-    """Guess where the first record begins in bytes from anywhere among records.
+    """Guess where the first record begins in bytes that may begin in the middle of a record.
 
-    The guess is the first offset from which two valid records, or valid ones up to the end, follow each other. It may
-    be wrong. `data` is bytes-like, `n_ref` the number of references in the header. Returns -1 if there is none.
+    The guess is the first offset at which two consecutive valid records begin, or valid records up to the end. It may
+    be wrong. `data` is bytes-like; `n_ref` is the number of references in the header. Returns -1 if there is no such
+    offset, or if the search takes too long.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0], at = 0, examined = 0
@@ -140,7 +160,7 @@ def find_records(data, int64_t n_ref):
 
 
 cdef bint follow(const uint8_t *data, int64_t size, int64_t n_ref, int64_t *examined) noexcept nogil:
-    """Whether `data` begins with two records. `examined` grows by the bytes of what takes long to tell from one."""
+    """Whether `data` begins with two records. `examined` counts the bytes of candidates that take long to check."""
     cdef int64_t at = 0
     cdef int found
     cdef Fault fault
@@ -148,7 +168,7 @@ cdef bint follow(const uint8_t *data, int64_t size, int64_t n_ref, int64_t *exam
         if at == size:
             return True
         fault = check_record(data + at, size - at, n_ref)
-        if size - at >= 4 and (fault == NONE or fault == INCOMPLETE or fault >= CIGAR_OPERATION):  # others are cheap
+        if size - at >= 4 and (fault == NONE or fault == INCOMPLETE or fault >= CIGAR_OPERATION):  # others are fast
             examined[0] += min(<int64_t> load_u32(data + at), size - at)
         if fault != NONE:
             return fault == INCOMPLETE and found > 0
@@ -157,7 +177,7 @@ cdef bint follow(const uint8_t *data, int64_t size, int64_t n_ref, int64_t *exam
 
 
 cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_ref, int64_t number):
-    """Describe the fault of the record at byte `at` in one line, with the record's number and name, if readable."""
+    """Describe the fault of the record at byte `at` in one line, with the record's number, and its name if readable."""
     cdef const uint8_t *p = &view[at]
     cdef int64_t available = view.shape[0] - at
     values = {"block_size": load_i32(p), "n_ref": n_ref}
@@ -180,7 +200,7 @@ cdef str label(const uint8_t *p, int64_t available, int64_t number):
 cdef int64_t first_unsorted(
     const uint8_t *data, const int64_t *offsets, int64_t count, int32_t *last_ref, int32_t *last_pos
 ) noexcept nogil:
-    """The first record out of order, or `count`; leaves the position of the last record in order."""
+    """The first record out of order, or `count`. Sets `last_ref` and `last_pos` to those of the last one in order."""
     cdef int64_t i
     cdef uint32_t ref, before = <uint32_t> last_ref[0]
     cdef int32_t pos, pos_before = last_pos[0]
@@ -202,11 +222,27 @@ def check_order(
 ):
     """Check that records are sorted by coordinate, as htslib requires for an index.
 
-    The order is by reference id (-1 last), then by 0-based position (-1 first); positions of records without
-    a reference do not matter. `(last_ref, last_pos)` is the position of the record before the block, `(0, -1)` if there
-    is none; the function returns that of the block's last record. For messages: `first_record`, the number of records
-    before the block, and `references`, those of the header. Raises SourceError with the first record that is out of
-    order.
+    The order is by reference id (-1 last), then by 0-based position (-1 first); positions of records without a
+    reference do not matter.
+
+    Parameters
+    ----------
+    block
+        The records.
+    last_ref, last_pos
+        Reference id and position of the record before the block; (0, -1) if there is none.
+    first_record, references
+        Number of records before the block, and the references of the header, for error messages.
+
+    Returns
+    -------
+    tuple of int
+        Reference id and position of the block's last record.
+
+    Raises
+    ------
+    SourceError
+        If a record is out of order; it names the first one.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -239,7 +275,7 @@ cdef inline int64_t window_of(int32_t ref, int32_t pos, int shift) noexcept nogi
 cdef int64_t end_of_run(
     const uint8_t *data, const int64_t *offsets, int64_t first, int64_t count, int shift
 ) noexcept nogil:
-    """The first record after `first` with another reference or window, or `count`. The records are sorted."""
+    """The first record after `first` with a different reference or window, or `count`. Records must be sorted."""
     cdef int32_t ref = load_i32(data + offsets[first] + 4)
     cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
     cdef int64_t low = first + 1, high = count, middle = count - 1  # most runs reach the last record
@@ -258,8 +294,8 @@ def split_windows(RecordBlock block not None, int shift, dict shared=None):
     Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have the reference id
     `ref_id` and start in window `window_index`, which is [index << shift, (index + 1) << shift), 0-based.
     A position of -1 counts as 0; records without a reference (-1) are in window 0, whatever their position.
-    `shared`: of references that share a window, the first of those that have the same one. Their records are one run,
-    which has this reference id, and -1 for the window.
+    `shared` maps each reference that shares a window to the first reference that shares it. Records of these references
+    are one run, which has the first one's reference id, and -1 as its window.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -286,7 +322,7 @@ def split_windows(RecordBlock block not None, int shift, dict shared=None):
 
 
 def end_of_contig(RecordBlock block not None, Py_ssize_t number):
-    """The number of the first record after record ``number`` that has another reference id, which is also returned."""
+    """The number of the first record after record ``number`` with a different reference id than it; and its own id."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t count = offsets.shape[0] - 1

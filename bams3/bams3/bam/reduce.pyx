@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Records with other qualities, without some of their tags, and without those of some read groups."""
+"""Changes qualities of records, and drops some of their tags and the records of some read groups."""
 
 from cpython cimport array
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -14,8 +14,8 @@ cdef array.array INT64 = array.array("q")
 
 
 cdef class Dropped:
-    """Which tags are dropped, by name: those of `dropped` and, if `kept` is not empty, all but those of `kept` and CG,
-    which holds CIGARs. Two bytes a name."""
+    """Which tags are dropped, by name: those in `dropped` and, if `kept` is not empty, all except those in `kept` and
+    CG, which holds CIGARs. Names have two bytes each, without separators."""
 
     cdef uint8_t[1 << 16] has
 
@@ -35,7 +35,7 @@ cdef class Dropped:
 
 
 cdef bint is_of(const uint8_t *record, const char *groups, const char *groups_end) noexcept nogil:
-    """Whether a validated record has a tag RG of type Z that is one of `groups`, which each end with NUL."""
+    """Whether a validated record's RG, of type Z, is one of `groups`, each of which ends with NUL."""
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *end = record_end(record)
     cdef const char *group
@@ -81,9 +81,18 @@ def reduced(
 ):
     """Return changed copies of a block's records.
 
-    `table`: 256 bytes, the quality that takes the place of each quality. `dropped`: the names of the tags that are left
-    out, two bytes each, one after another; `kept`: if not empty, those of the only other tags that stay, but for CG.
-    `read_groups`: records of these (bytes) are left out.
+    Parameters
+    ----------
+    block
+        A RecordBlock.
+    table
+        256 bytes: the quality that replaces each quality.
+    dropped
+        Names of the tags that are dropped, two bytes each, without separators.
+    kept
+        If not empty, names of the only tags that are kept, apart from CG.
+    read_groups
+        IDs (bytes) of read groups whose records are dropped.
     """
     if table.shape[0] != 256:
         raise ValueError("the table must have 256 qualities")

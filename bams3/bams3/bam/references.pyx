@@ -13,8 +13,8 @@ cdef inline int32_t load(const uint8_t *at) noexcept nogil:
 
 
 def listed(const uint8_t[::1] data not None, int64_t at, int64_t count):
-    """The (name, length) of up to ``count`` references, from byte ``at`` on, and the byte after them. The list ends
-    before a reference that is invalid or incomplete."""
+    """Parse up to ``count`` references from byte ``at`` on. Returns a list of (name, length), and the offset after
+    them. The list ends before a reference that is invalid or incomplete."""
     cdef int64_t size = data.shape[0], length
     cdef list found = []
     cdef bytes name
@@ -31,8 +31,8 @@ def listed(const uint8_t[::1] data not None, int64_t at, int64_t count):
 
 
 def skipped(const uint8_t[::1] data not None, int64_t at, int64_t count):
-    """The byte after ``count`` references, from byte ``at`` on; if they are incomplete, a byte past the data; if a
-    length is negative, the length of the data."""
+    """The offset after ``count`` references that begin at byte ``at``. If they are incomplete, it is past the end of
+    the data; if a length is negative, it is the length of the data."""
     cdef int64_t size = data.shape[0], i, length
     for i in range(count):
         length = load(&data[at]) if at + 4 <= size else 0
@@ -45,7 +45,7 @@ def skipped(const uint8_t[::1] data not None, int64_t at, int64_t count):
 
 
 def packed(references):
-    """The (name, length) of references as in BAM: the inverse of ``listed``."""
+    """Encode the (name, length) of references as in BAM: the inverse of ``listed``."""
     cdef list names = [text.encode("utf-8", "surrogateescape") for text, _ in references]
     cdef int64_t size = 8 * len(names) + len(names) + sum(map(len, names))
     cdef bytes out = PyBytes_FromStringAndSize(NULL, size)

@@ -1,4 +1,4 @@
-"""Region strings and BED files: user input, as 0-based half-open intervals."""
+"""Region strings and BED files that users give, as 0-based half-open intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bams3.warned import warn
 
 References = Sequence[tuple[str, int]]
 
-# Compiled on first use: not every command is given a region.
+# Patterns are compiled on first use, because many commands get no region.
 _COORDINATES = r"([^-]*)-?([^-]*)"
 _NUMBER = r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?"
 _EXPONENTS = {"k": 3, "m": 6, "g": 9}
@@ -25,7 +25,7 @@ _CONTIG_RANGE = r"(?s)(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})"
 class Region(NamedTuple):
     """The interval [start, end) of a reference, 0-based.
 
-    `start` is -1 if records with a contig but no position (POS 0) are requested as well.
+    `start` is -1 if records with a contig but without a position (POS 0 in SAM) are included.
     """
 
     reference_id: int
@@ -34,7 +34,7 @@ class Region(NamedTuple):
 
 
 LAST = 2**31 - 1
-"""Past every position; the end of the longest contig is at most this."""
+"""Greater than every position, and at least the end of the longest contig."""
 UNPLACED = Region(-1, -1, 0)
 """Records without a contig (reference id -1), whatever their position."""
 _NOWHERE = Region(-1, LAST, LAST)
@@ -43,13 +43,13 @@ UNPLACED_NAME = "_unplaced"
 
 
 def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
-    """Parse region strings; the result keeps their order and is not merged. `references`: names and lengths (bp).
+    """Parse region strings; the result has the same order and is not merged. `references`: names and lengths (bp).
 
-    Accepts samtools' forms (`chr1`, `chr1:`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
-    which runs to the contig's end, `{HLA-A*01:01}:1-5`) and, in addition, `chr1-22` for a run of numbered contigs, `*`
-    for all contigs, `.` for all records, `_unplaced` for records without a contig. As in samtools, position 0 is the
-    start. An end past the end of the contig is clipped. A start past it is accepted, with a warning, since damaged
-    alignments can begin there. Raises UsageError.
+    Accepts samtools' forms (`chr1`, `chr1:`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`,
+    which extends to the contig's end, and `{HLA-A*01:01}:1-5`) and, in addition, `chr1-22` for a run of numbered
+    contigs, `*` for all contigs, `.` for all records, and `_unplaced` for records without a contig. As in samtools,
+    position 0 is the start. An end past the end of the contig is clipped. A start past it is accepted, with a warning,
+    because damaged alignments can begin there. Raises UsageError if a string is not a region.
     """
     contigs = _by_name(references)
     return [region for text in texts for region in _parse(text, contigs)]
@@ -63,7 +63,7 @@ class RegionTable(Sequence[Region]):
 
     @classmethod
     def of(cls, regions: Iterable[Region]) -> RegionTable:
-        """Build the table from any regions."""
+        """Make a table of any regions."""
         if isinstance(regions, RegionTable):
             return regions
         table = cls(array("i"), array("q"), array("q"))
@@ -91,7 +91,7 @@ class RegionTable(Sequence[Region]):
             yield reference_id, starts[first:last], ends[first:last], rows[first:last]
 
     def merged(self) -> Iterator[tuple[int, array[int], array[int]]]:
-        """For each reference (-1 last): its id, and sorted starts and ends; overlapping or adjacent ones are merged."""
+        """For each reference (-1 last): its id, and sorted starts and ends, merged if they overlap or are adjacent."""
         for reference_id, starts, ends, _ in self.by_reference():
             yield reference_id, *intervals.merged(starts, ends)
 
@@ -108,8 +108,16 @@ def merge_regions(regions: Iterable[Region]) -> list[Region]:
 class BedTable(NamedTuple):
     """The intervals of a BED file in file order, 0-based half-open, as columns.
 
-    `contigs`: the contig names. Per interval: `contig` (index into `contigs`; int32), `starts`, `ends` (int64), and in
-    `names` the fourth column, b"" if there is none; `names` is None if no interval has one.
+    Attributes
+    ----------
+    contigs
+        Names of the contigs.
+    contig
+        Index into `contigs` for each interval (int32).
+    starts, ends
+        Of each interval (int64).
+    names
+        The fourth column for each interval, b"" if there is none; None if no interval has one.
     """
 
     contigs: list[str]
@@ -121,7 +129,8 @@ class BedTable(NamedTuple):
     def regions(self, references: References, *, partial: bool = False) -> RegionTable:
         """A region for each interval; ends are clipped to the contig. Raises UsageError for an unknown contig.
 
-        `partial`: the references are those that records mention, so unknown contigs have no records; no error.
+        If `partial`, `references` has only contigs that records mention. Other contigs have no records then, and raise
+        no error.
         """
         contigs = _by_name(references)
         known = [
@@ -142,9 +151,9 @@ class BedTable(NamedTuple):
 def read_bed(path: str | PathLike[str], references: References, *, opener: Opener = of_disk) -> RegionTable:
     """Read the intervals of a BED file in file order, unmerged, as `samtools view -L` does.
 
-    Intervals on other contigs are ignored, with a warning if the contigs of none are known, but those of `chr1` for `1`
-    are; ends are clipped to the contig. An empty interval is kept: it selects the reads that span the point. Raises
-    UsageError.
+    Intervals on unknown contigs are ignored. If all contigs are unknown, but one has a similar name to a known contig
+    (`1` and `chr1`), there is a warning. Ends are clipped to the contig. An empty interval is kept: it selects the
+    reads that span the point. Raises UsageError if the file cannot be read or parsed.
     """
     table = bed_table(path, opener=opener)
     contigs = _by_name(references)
@@ -164,7 +173,8 @@ def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener 
     """Read the intervals of a BED file (plain or gzip) as samtools does, with their names if `names` is true.
 
     Blank lines, comments, `track` and `browser` lines are skipped. A contig and one number mean a single 1-based
-    position. The file is read once, from beginning to end; `opener` opens it. Raises UsageError.
+    position. The file is read once, from beginning to end; `opener` opens it. Raises UsageError if it cannot be read or
+    parsed.
     """
     reader = intervals.BedReader(names)
     try:
@@ -199,7 +209,7 @@ def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
 
 
 def _split(text: str, contigs: Mapping[str, tuple[int, int]]) -> tuple[str, str | None]:
-    """Split into the contig's name and the text after its colon; the contigs decide which colon, as in htslib."""
+    """Split into the contig's name and the text after its colon. As in htslib, known contigs decide which colon."""
     if text.startswith("{"):
         name, brace, rest = text[1:].rpartition("}")
         if not brace or not (rest == "" or rest.startswith(":")):
@@ -224,7 +234,7 @@ def _whole(name: str, text: str, contigs: Mapping[str, tuple[int, int]]) -> Regi
 
 
 def _similar(name: str, contigs: Mapping[str, tuple[int, int]]) -> str | None:
-    """The contig that `name` may mean: other files have or lack its `chr`, or call chrM `MT`."""
+    """The contig that `name` probably means: some files add or omit `chr`, or call chrM `MT`."""
     bare = name.removeprefix("chr")
     mitochondrial = ("chrM", "MT", "M") if bare in ("M", "MT") else ()
     return next((other for other in (f"chr{name}", bare, *mitochondrial) if other in contigs), None)

@@ -1,4 +1,4 @@
-# samtools' sanitizing of a record, of which `samtools fixmate` 1.24 does all. Everything here is inline and nogil.
+# Sanitizes a record as `samtools fixmate` 1.24 does by default. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef inline int cut_at(Editable *read, int64_t limit) except -1 nogil:
-    """Clip what an alignment has beyond position `limit`, before which it begins and behind which it ends."""
+    """Clip the part of an alignment beyond position `limit`. The alignment must begin before it and end after it."""
     cdef uint32_t *cigar = own_operations(read)
     cdef uint32_t operation, last
     cdef int64_t i = 0, n, before, end = read.pos
@@ -26,7 +26,7 @@ cdef inline int cut_at(Editable *read, int64_t limit) except -1 nogil:
                 break
         i += 1
     before = end - (cigar[i] >> 4)
-    if before >= limit:  # samtools takes this for a read that lies beyond its reference altogether
+    if before >= limit:  # samtools treats this as a read that lies entirely beyond its reference
         read.flag = (read.flag | UNMAP) & ~PROPER_PAIR
         return 0
     cigar[i] = <uint32_t> (limit - before) << 4 | cigar[i] & 15
@@ -47,7 +47,7 @@ cdef inline int cut_at(Editable *read, int64_t limit) except -1 nogil:
 
 
 cdef inline bint has_joinable(const Editable *read) noexcept nogil:
-    """Whether two operations that follow each other are equal, or one has no length."""
+    """Whether two consecutive operations are equal, or an operation has length 0."""
     cdef uint32_t operation, last = NO_OPERATION
     cdef int64_t i
     for i in range(read.cigar_count):
@@ -59,9 +59,9 @@ cdef inline bint has_joinable(const Editable *read) noexcept nogil:
 
 
 cdef inline int join_equal(Editable *read) except -1 nogil:
-    """Join equal operations that follow each other, and drop those without length.
+    """Join consecutive equal operations, and drop operations of length 0.
 
-    Those whose sum is too large for an operation lose the length of the first, as in samtools.
+    As in samtools, the length of the first one is lost if the sum is too large for an operation.
     """
     cdef uint32_t *cigar = own_operations(read)
     cdef uint32_t operation, last = NO_OPERATION
@@ -88,7 +88,7 @@ cdef inline int join_equal(Editable *read) except -1 nogil:
 
 
 cdef inline void clear_alignment(Editable *read) noexcept nogil:
-    """Take from an unmapped read what only a mapped one has."""
+    """Remove from an unmapped read the CIGAR, MAPQ and tags that only mapped reads have."""
     cdef uint8_t *tag = read.tags.data
     cdef uint8_t *end = tag + read.tags.size
     cdef uint16_t name
@@ -105,9 +105,9 @@ cdef inline void clear_alignment(Editable *read) noexcept nogil:
 
 
 cdef inline int sanitize(Editable *read, const int32_t *lengths) except -1 nogil:
-    """Make a read unmapped that has no place, clip one at the end of its reference, and make its fields fit that.
+    """Make a read unmapped if it has no valid position, clip it at the end of its reference, and adjust its fields.
 
-    `lengths`: of the references.
+    `lengths` are those of the references.
     """
     if read.ref < 0:
         read.pos = -1

@@ -1,7 +1,8 @@
 """The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
 
-A product does not depend on the order of the records, and those of parts multiply to that of the whole. The bases and
-the qualities of a read are made text, a portion at a time, whose CRC-32 is taken by carry-less multiplication.
+A product does not depend on the order of the records, and the product of a whole is the product of those of its parts.
+The bases and qualities of a read are converted to text, a portion at a time; its CRC-32 is computed by carry-less
+multiplication.
 """
 
 from cpython cimport array
@@ -32,11 +33,11 @@ crc_init()
 
 cdef enum:
     MODULUS = 0x7FFFFFFF
-    FIRST_LETTER = 48  # "0"; names of tags are of letters from "0" …
+    FIRST_LETTER = 48  # "0"; names of tags consist of characters from "0" …
     LETTERS = 75       # … to "z"
-    KNOWN = 64         # read groups that are found without Python's lock
+    KNOWN = 64         # number of read groups that can be found without Python's lock
 
-# What is summed for each read group, of records that passed QC and of those that failed.
+# The sums for each read group, of records that passed QC and again of those that failed.
 cdef enum:
     COUNT, SEQ, NAME, QUAL, AUX, POS, CIGAR, MATE
     CELLS
@@ -45,7 +46,7 @@ FIELDS = CELLS
 
 
 cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count, bint turned) noexcept nogil:
-    """Two CRCs after the letters of packed bases; `turned`: those of the opposite strand, in its order."""
+    """Update two CRCs with the letters of packed bases; if `turned`, with those of the reverse complement."""
     cdef uint8_t[CRC_ROOM] room
     cdef uint8_t *text = room + CRC_BEFORE
     cdef int64_t done = 0, at, size
@@ -58,7 +59,7 @@ cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count
 
 
 cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t count, bint turned) noexcept nogil:
-    """The CRC after qualities as in SAM; `turned`: the last one first."""
+    """The CRC after qualities as in SAM; if `turned`, in reverse order."""
     cdef uint8_t[CRC_ROOM] room
     cdef uint8_t *text = room + CRC_BEFORE
     cdef int64_t done = 0, at, size
@@ -71,13 +72,14 @@ cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t 
 
 
 cdef inline int64_t portion_of(int64_t count, int64_t done, bint turned, int64_t *at) noexcept nogil:
-    """The next portion of a read, of which some bases are done. Portions begin at multiples of CRC_PORTION."""
+    """The size of the next portion of a read with `count` bases, of which `done` are done; `at` is set to its start.
+    Portions begin at multiples of CRC_PORTION."""
     at[0] = (count - done - 1) // CRC_PORTION * CRC_PORTION if turned else done
     return count - done - at[0] if turned else min(<int64_t> CRC_PORTION, count - done)
 
 
 cdef inline void multiply(uint64_t *product, uint32_t crc) noexcept nogil:
-    """Multiply by a CRC so far; CRCs that are 0 by the modulus count as 1, as in samtools."""
+    """Multiply by a CRC. As in samtools, CRCs that are 0 modulo MODULUS count as 1."""
     crc = ~crc & MODULUS
     product[0] = product[0] * (crc if crc != 0 and crc != MODULUS else 1) % MODULUS
 
@@ -85,11 +87,11 @@ cdef inline void multiply(uint64_t *product, uint32_t crc) noexcept nogil:
 cdef class _Summer:
     cdef int excluded, required, mask
     cdef bint turned, placed
-    cdef int16_t[LETTERS * LETTERS] place  # of each tag among those that are summed, from 1
-    cdef Py_ssize_t wanted                 # number of these
-    cdef array.array found                 # for each of these, the address of the record's tag, or 0
+    cdef int16_t[LETTERS * LETTERS] place  # 1-based index of each tag among those that are summed; 0: it is not
+    cdef Py_ssize_t wanted                 # number of tags that are summed
+    cdef array.array found                 # for each of these tags, the address of the record's tag, or 0
     cdef dict groups                       # read group, or None → its number
-    cdef array.array cells                 # for each number, CELLS of records that passed, and of those that failed
+    cdef array.array cells                 # for each number, CELLS of records that passed QC, and of those that failed
     cdef (const uint8_t *)[KNOWN] known    # some read groups …
     cdef int[KNOWN] number                 # … and their numbers, or -1
 
@@ -141,7 +143,7 @@ cdef class _Summer:
     cdef uint32_t tags_after(
         self, uint32_t crc, const uint8_t *r, const uint8_t *without, const uint8_t **group
     ) noexcept nogil:
-        """The CRC after the summed tags, except the one at `without`. `group`: set to the read group or NULL."""
+        """The CRC after the summed tags, except the tag at `without`. Sets `group` to the read group or NULL."""
         cdef const uint8_t *p = record_tags(r)
         cdef const uint8_t *end = record_end(r)
         cdef uint64_t *found = <uint64_t *> self.found.data.as_ulonglongs
@@ -165,7 +167,7 @@ cdef class _Summer:
         return crc
 
     cdef uint64_t *cells_of(self, const uint8_t *group) except NULL nogil:
-        """The cells of a read group (NULL: of records without one); valid until the next call."""
+        """The cells of a read group (NULL: of records without one). The pointer is valid until the next call."""
         cdef int slot = 0, i
         cdef int64_t length = 0
         if group != NULL:
@@ -177,7 +179,7 @@ cdef class _Summer:
         return <uint64_t *> self.cells.data.as_ulonglongs + 2 * CELLS * self.number[slot]
 
     cdef int look_up(self, const uint8_t *group, int64_t length, int slot) except -1 with gil:
-        """Remember a read group in a slot of the known ones; it may be new."""
+        """Put a read group, which may be new, into a slot of the known ones."""
         name = None if group == NULL else <bytes> (<const char *> group)[:length]
         number = self.groups.setdefault(name, len(self.groups))
         if 2 * <int> CELLS * number == len(self.cells):
@@ -188,7 +190,7 @@ cdef class _Summer:
 
 
 cdef inline uint32_t tag_after(uint32_t crc, const uint8_t *tag) noexcept nogil:
-    """The CRC after a tag; an integer is written as the shortest one that can hold it, unsigned if not negative."""
+    """The CRC after a tag. An integer counts as the shortest type that can hold it, unsigned if it is not negative."""
     cdef uint8_t kind = tag[2]
     cdef uint8_t[7] short
     cdef int64_t value
@@ -239,9 +241,9 @@ cdef inline uint32_t cigar_after(uint32_t crc, const uint8_t *r, const uint8_t *
 
 
 def first_odd_tag(block, int excluded, int required):
-    """The first of a RecordBlock's records that samtools checksum would sum and never get past: one of its tags has a
+    """The first record of a RecordBlock at which samtools checksum would hang: it is summed, and one of its tags has a
     name with a character that is not from "0" to "z". Returns (number in the block, QNAME, name of the tag), or None.
-    ``excluded``, ``required``: as in `sums_of`."""
+    ``excluded`` and ``required`` are as in `sums_of`."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t i
@@ -278,19 +280,19 @@ def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint
     ----------
     block : RecordBlock
     excluded, required, mask : int
-        FLAG bits of which a summed record has none, or all; and those that are part of the sums.
+        FLAG bits of which summed records have none; those of which they have all; and those that are part of the sums.
     turned : bool
-        Take reads on the reverse strand as they were sequenced.
+        Sum reads on the reverse strand as they were sequenced.
     tags : sequence of bytes
-        Names of the tags that the checksums include, in this order, each of two characters from "0" to "z".
+        Names of the tags that the checksums include, in this order. Each has two characters from "0" to "z".
     placed : bool
-        Sum positions, CIGARs and mates, too; otherwise these are 1.
+        Also sum positions, CIGARs and mates; otherwise these sums are 1.
 
     Returns
     -------
     dict
-        Read group, or None for records without one → (of records that passed QC, of those that failed), each an
-        array("Q") of FIELDS numbers: count, seq, name, qual, aux, pos, cigar, mate.
+        Read group, or None for records without one → (sums of records that passed QC, sums of those that failed). Each
+        is an array("Q") of FIELDS numbers: count, seq, name, qual, aux, pos, cigar, mate.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -304,6 +306,6 @@ def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint
 
 
 def use_folding(bint wanted):
-    """Take checksums of bases and qualities by carry-less multiplication if the CPU can do it, which is the default, or
-    by tables: the results are equal. Return which of these is used."""
+    """Choose whether checksums of bases and qualities use carry-less multiplication if the CPU supports it (the
+    default), or tables. The results are the same. Returns whether carry-less multiplication is used now."""
     return crc_use_folding(wanted)

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Records with the ids of another header: of their references, read group (tag RG) and program (tag PG)."""
+"""Replaces ids in records by those of another header: of references, read group (tag RG) and program (tag PG)."""
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -22,25 +22,25 @@ cdef enum:
 cdef struct Name:
     const uint8_t *old
     const uint8_t *new
-    int64_t old_size  # without the NUL at its end, as new_size
+    int64_t old_size  # without the final NUL, like new_size
     int64_t new_size
     bint changes
 
 
 cdef struct Change:
-    const uint8_t *tag  # where it is in the record; NULL: none is there, and the new value is added at the end
-    const Name *name    # what takes its place; NULL: nothing does
+    const uint8_t *tag  # the tag in the record; NULL: there is none, and a new one is added at the end
+    const Name *name    # the new value; NULL: the tag is removed
 
 
 cdef class RenamedValues:
-    """What becomes of the values of a tag."""
+    """The new values of a tag, by its old values."""
 
     cdef Name *names
     cdef int64_t count, longest
     cdef object held
 
     def __cinit__(self, renamed):
-        self.held = list(renamed.items())  # keeps the bytes that the pointers below are of
+        self.held = list(renamed.items())  # keeps the bytes alive that the pointers below point to
         self.count = len(self.held)
         self.names = <Name *> calloc(self.count + 1, sizeof(Name))
         if self.names == NULL:
@@ -56,7 +56,7 @@ cdef class RenamedValues:
         free(self.names)
 
     cdef const Name *find(self, const uint8_t *value, int64_t size, int64_t *last) noexcept nogil:
-        """The entry of a value, or NULL; `last`: where the one before was found."""
+        """The entry of a value, or NULL. `last` is the index of the entry that was found before, and is updated."""
         cdef int64_t i, at = last[0]
         for i in range(self.count):
             if self.names[at].old_size == size and memcmp(self.names[at].old, value, size) == 0:
@@ -67,7 +67,7 @@ cdef class RenamedValues:
 
 
 cdef inline const uint8_t *first_tag(const uint8_t *p, const uint8_t *end, uint8_t first) noexcept nogil:
-    """The first tag whose name is this letter and G, or NULL."""
+    """The first tag whose name is the letter `first` and G, or NULL."""
     while p < end:
         if p[0] == first and p[1] == b"G":
             return p
@@ -78,8 +78,8 @@ cdef inline const uint8_t *first_tag(const uint8_t *p, const uint8_t *end, uint8
 cdef class Translator:
     """Applies a `Translation` to records. Thread-safe.
 
-    Tags keep their places. A tag whose value the header of the input does not define is left out; `lost` then has its
-    name and value, with the name of the first such read.
+    Tags keep their order. A tag is dropped if the header of the input does not define its value; `lost` then maps its
+    name and value to the name of the first such read.
     """
 
     cdef RenamedValues read_groups, programs, every
@@ -93,7 +93,7 @@ cdef class Translator:
         self.lost = {}
 
     def translated(self, block):
-        """Return the records of a block with the new ids: the same block if nothing changes."""
+        """Return the records of a block with the new ids; it is the same block if nothing changes."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef int64_t count = len(block), at = 0, i, changes = 0
@@ -131,14 +131,14 @@ cdef class Translator:
             free(found)
 
     cdef int64_t growth(self):
-        """The bytes that a record grows by at most: two tags, with their names and types and a NUL."""
+        """The most bytes that a record may grow by: two tags with their names, types and NULs."""
         cdef int64_t longest = self.read_groups.longest + self.programs.longest + 8
         return longest if self.every is None else max(longest, self.every.longest + self.programs.longest + 8)
 
     cdef int64_t look(
         self, const uint8_t *record, const int32_t *references, int32_t n_ref, Change *changes, int64_t *last
     ) noexcept nogil:
-        """Find what changes in a record; return whether anything does."""
+        """Find the changes of a record; returns whether there are any."""
         cdef const uint8_t *tags = record_tags(record)
         cdef const uint8_t *end = record_end(record)
         cdef int32_t ref = record_ref(record), mate = record_next_ref(record)
@@ -157,10 +157,10 @@ cdef class Translator:
     cdef bint looked_up(
         self, const uint8_t *record, RenamedValues names, Change *change, int64_t *last, const uint8_t *end
     ) noexcept nogil:
-        """Find what a tag becomes; return whether that is a change."""
+        """Find the new value of a tag; returns whether it changes."""
         cdef const uint8_t *value = change.tag + 3
         cdef int64_t size = next_tag(change.tag) - value - 1
-        if change.tag[2] != b"Z":  # no id
+        if change.tag[2] != b"Z":  # it is not an id
             change.tag = NULL
             return False
         change.name = names.find(value, size, last)
@@ -215,7 +215,7 @@ cdef int64_t written(
 
 
 cdef inline int64_t put_tag(uint8_t *out, int which, const Name *name) noexcept nogil:
-    """Write a tag, RG (0) or PG (1), with this value; return its size."""
+    """Write a tag, RG (0) or PG (1), with a value; returns its size."""
     out[0] = b"P" if which else b"R"
     out[1] = b"G"
     out[2] = b"Z"

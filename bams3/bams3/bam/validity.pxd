@@ -1,4 +1,5 @@
-# What makes a BAM record valid (SAM specification, 4.2), before anything trusts it. All of it is inline and nogil.
+# Checks that a BAM record is valid (SAM specification, 4.2), before other code trusts it. Everything here is inline and
+# nogil.
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
@@ -10,7 +11,7 @@ cdef enum:
     FIXED = 32  # bytes of the fixed part of a record, after block_size
 
 
-# What can be wrong with a record. INCOMPLETE is not a fault: the buffer ends before the record does.
+# What can be wrong with a record. INCOMPLETE is not a fault of the record: the buffer ends before the record does.
 cdef enum Fault:
     NONE = 0
     INCOMPLETE
@@ -40,7 +41,7 @@ cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noex
 
 
 cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
-    """Check that operations are 0 to 8 and that a mapped read's CIGAR fits the sequence and ends in int32."""
+    """Check that operations are 0 to 8, and that a mapped read's CIGAR fits the sequence and ends within int32."""
     cdef int64_t i, bases = 0, end = load_i32(record + 8), l_seq = load_i32(record + 20)
     cdef bint mapped = not load_u16(record + 18) & 4
     cdef uint32_t packed, worst = 0
@@ -60,7 +61,7 @@ cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64
 cdef inline Fault check_tags(
     const uint8_t *p, const uint8_t *end, const uint8_t *available, const uint8_t **cg_tag
 ) noexcept nogil:
-    """Check the tags in [p, end); bytes before `available` are in memory. `cg_tag` is set to the first CG tag."""
+    """Check the tags in [p, end); bytes before `available` are in memory. Sets `cg_tag` to the first CG tag."""
     cdef const uint8_t *value
     cdef uint8_t kind
     cdef int64_t size
@@ -100,7 +101,7 @@ cdef inline Fault check_tags(
 
 
 cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, const uint8_t *cigar) noexcept nogil:
-    """htslib's rule (bam_tag2cigar) for whether a CG tag, already checked, holds the record's real CIGAR."""
+    """Whether a CG tag, already checked, holds the record's real CIGAR, by htslib's rule (bam_tag2cigar)."""
     cdef uint32_t count = load_u16(record + 16)
     cdef uint32_t first, real_count
     if count == 0 or load_i32(record + 4) < 0 or load_i32(record + 8) < 0:
@@ -113,7 +114,7 @@ cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, co
 
 
 cdef inline Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noexcept nogil:
-    """Check the record at `p`; `available` bytes of it are in memory. A fault may be found before all of it is."""
+    """Check the record at `p`, of which `available` bytes are in memory. A fault may be found before all are there."""
     cdef int64_t block_size, name, count, l_seq, tags
     cdef int32_t pos
     cdef const uint8_t *cg_tag = NULL

@@ -1,1 +1,1 @@
-"""A dataset as the BAM that it was, without converting it."""
+"""Access to a dataset as the BAM file that it was made from, without converting it back."""

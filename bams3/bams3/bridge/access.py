@@ -1,4 +1,4 @@
-"""Who may see what: tokens, known by their SHA-256, and the datasets and regions of each."""
+"""Access control: tokens, stored as SHA-256, and the datasets and regions that each of them grants."""
 
 import hashlib
 import re
@@ -14,11 +14,12 @@ from bams3.bam.regions import Region, merge_regions, parse_regions
 from bams3.errors import UsageError
 
 COLUMNS = ["user", "sha256", "datasets", "regions"]
-STEADY = 1.0  # seconds for which the file is not looked at again
+STEADY = 1.0  # seconds before the file is checked again
 
 
 class Grant(NamedTuple):
-    """What a user may see. `datasets`: names, or patterns with `*`; `regions`: region strings; `.`: all records."""
+    """What a user may see. `datasets` has names, or patterns with `*`; `regions` has region strings, or `.` for all
+    records."""
 
     user: str
     datasets: Sequence[str]
@@ -26,7 +27,7 @@ class Grant(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the datasets are seen whole."""
+        """Whether all records of the datasets may be seen."""
         return "." in self.regions
 
     def allows(self, name: str) -> bool:
@@ -34,9 +35,9 @@ class Grant(NamedTuple):
         return any(fnmatchcase(name, pattern) for pattern in self.datasets)
 
     def places(self, references: Sequence[tuple[str, int]]) -> list[Region] | None:
-        """Return the regions that may be seen, merged; None: all records. References: (name, length in bp).
+        """Return the regions that may be seen, merged; None means all records.
 
-        Regions on contigs that the references lack grant nothing.
+        `references` has (name, length in bp). Regions on contigs that are not there grant nothing.
         """
         if self.is_whole:
             return None
@@ -48,16 +49,16 @@ class Grant(NamedTuple):
 
     @property
     def id(self) -> str:
-        """A text that no other grant has, and that does not reveal what is granted."""
+        """A text that is unique to this grant, and does not reveal what is granted."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
 
 
 EVERYONE = Grant("-", ("*",), (".",))
-"""What everyone may see where there are no tokens."""
+"""The grant of everyone if there are no tokens."""
 
 
 class Tokens:
-    """The tokens of a file: tab-separated, with the heading of `COLUMNS`. It is read anew when it changes."""
+    """The tokens of a tab-separated file with the header line `COLUMNS`. It is read again when it changes."""
 
     def __init__(self, path: str) -> None:
         """Raises UsageError if the file is not valid, OSError if it can't be read."""
@@ -67,7 +68,7 @@ class Tokens:
         self.grants()
 
     def grants(self) -> dict[str, Grant]:
-        """Return the grants of now, by the SHA-256 of their tokens. Raises UsageError and OSError."""
+        """Return the current grants, by the SHA-256 of their tokens. Raises UsageError and OSError."""
         with self._lock:
             if time.monotonic() - self._looked >= STEADY:
                 found = self._path.stat()
@@ -78,7 +79,7 @@ class Tokens:
             return self._read
 
     def grant(self, token: str) -> Grant | None:
-        """Return the grant of a token; None for an unknown one."""
+        """Return the grant of a token, or None if the token is unknown."""
         return self.grants().get(hashlib.sha256(token.encode()).hexdigest())
 
 

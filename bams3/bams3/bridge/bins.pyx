@@ -18,7 +18,7 @@ cdef int64_t few = blocks.FEW, lead_block = blocks.LEAD + blocks.AROUND + blocks
 cdef struct Chunk:  # records in a bin, or a landmark
     uint32_t bin
     bint is_landmark
-    int64_t tile  # in which the bin starts
+    int64_t tile  # the tile in which the bin starts
     uint64_t begin, end  # virtual offsets
 
 cdef struct Run:
@@ -58,7 +58,8 @@ cdef inline int64_t first_of(int level) noexcept nogil:
 
 
 cdef class Bins:
-    """The bins and the linear index of a contig whose runs are added in order. `depth`: levels below the first bin."""
+    """The bins and the linear index of a contig. Its runs must be added in order. `depth`: levels below the root
+    bin."""
 
     cdef int depth
     cdef bint csi
@@ -72,7 +73,7 @@ cdef class Bins:
         free(self.linear.data)
 
     cdef int put(self, int level, int64_t tile, uint64_t begin, uint64_t end, bint is_landmark) except -1 nogil:
-        """Add a chunk to the bin of a level that holds a tile."""
+        """Add a chunk to the bin of a level that contains a tile."""
         cdef Chunk chunk
         cdef int shift = 3 * (self.depth - level)
         chunk.bin = <uint32_t> (first_of(level) + (tile >> shift))
@@ -80,9 +81,9 @@ cdef class Bins:
         return append(&self.chunks, &chunk, sizeof(Chunk))
 
     cdef int landmarks(self, int64_t first, int64_t last, uint64_t at, int64_t after) except -1 nogil:
-        """Add empty chunks at a virtual offset to bins one of which htslib meets on its way left and up from any tile
-        of [first, last]: it looks at the bins with the same parent, then at this parent. `after`: where the records
-        behind the offset start; bins past it are left out."""
+        """Add empty chunks at a virtual offset to bins, so that htslib finds one from any tile of [first, last]. It
+        searches to the left among the bins with the same parent, then the parent, and so on. `after` is where the
+        records after the offset start; bins past it are omitted."""
         cdef int above = 0
         while first <= last and above <= self.depth:
             if after == NOWHERE or after >= first << SHIFT:
@@ -101,7 +102,7 @@ cdef class Bins:
         cdef int level
         i = 0
         offset = voffset(run, 0)
-        for tile in range(alone, last + 1):  # into which no earlier run reaches
+        for tile in range(alone, last + 1):  # tiles that no earlier run reaches
             while i < n and tiles[COLUMNS * i] <= tile:
                 offset = voffset(run, tiles[COLUMNS * i + 2])
                 i += 1
@@ -122,7 +123,7 @@ cdef class Bins:
                 stop = min(stop, <int64_t> tiles[COLUMNS * started + 1])
             if reached < n:
                 stop = min(stop, <int64_t> tiles[COLUMNS * reached + 2])
-            # The records of [at, stop) start in the last tile that has started, or later, and end before the next one
+            # The records in [at, stop) start in the last tile that has started, or later, and end before the next tile
             # that is reached.
             low = max(start, <int64_t> tiles[COLUMNS * (started - 1)] << SHIFT) if started else start
             low = min(low, most - 1)
@@ -153,7 +154,7 @@ cdef class Bins:
             bin, begin, end = chunks[i].bin, chunks[i].begin, chunks[i].end
             i += 1
             while i < n and chunks[i].bin == bin:
-                if not chunks[i].is_landmark:  # those come last; of several alone, the first one stays
+                if not chunks[i].is_landmark:  # landmarks come last; if there are only landmarks, the first one stays
                     if chunks[i].begin != end:
                         put_pair(out, count, begin, end)
                         begin = chunks[i].begin
@@ -173,7 +174,7 @@ cdef class Bins:
 
 
 cdef inline int put_pair(Buffer out, size_t count, uint64_t begin, uint64_t end) except -1 nogil:
-    """Write a chunk of a bin, and count it at offset `count`."""
+    """Write a chunk of a bin, and increment the number of chunks at offset `count`."""
     out.put_u64(begin)
     out.put_u64(end)
     (<uint32_t *> (out.data + count))[0] += 1
@@ -181,7 +182,8 @@ cdef inline int put_pair(Buffer out, size_t count, uint64_t begin, uint64_t end)
 
 
 def reference(int depth, bint csi, runs, uint64_t mapped, uint64_t unmapped):
-    """What an index file has of a contig, with at least one run. `runs`: `IndexedRecords`; counts of records."""
+    """The part of an index file for a contig. `runs`: at least one `IndexedRecords`; `mapped`, `unmapped`: counts of
+    records."""
     cdef Bins bins = Bins(depth, csi)
     cdef Buffer out = Buffer()
     cdef Run run

@@ -1,9 +1,9 @@
 # Compiled with -O1: no run spends its time here.
 """Stored BGZF: data in blocks that are not compressed, so that every offset follows from the length of the data.
 
-What is stored together ends at the end of a page. The kernel reads files by pages: if two row groups shared one, who
-reads the second would have the first decoded as well. It also reads ahead, from the header into what follows. So the
-data after the header can be stored *apart*: then their first bytes are known without them.
+Data that is stored together ends at the end of a page. The kernel reads files by pages, so if two row groups shared a
+page, reading the second would also decode the first. The kernel also reads ahead, from the header into what follows.
+Therefore the data after the header can be stored *apart*: its first bytes do not depend on the data then.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -25,35 +25,35 @@ cdef enum:
     STEP = MOST_ + AROUND_
     FOOTER = 8
     EMPTY = 5   # bytes of a deflate block without data
-    MANY = 4096 # of them
-    FOR_EACH = 819  # empty blocks that fill a page but for one byte, or pages
+    MANY = 4096 # empty deflate blocks that are written at a time
+    FOR_EACH = 819  # this many empty deflate blocks fill a page except for one byte
 
 PAGE = PAGE_
 MOST = MOST_
-"""Bytes of data in a block: it stays below 64 KiB when it is filled up, with `PAGE` − 1 empty deflate blocks."""
+"""Most bytes of data in a block, which then stays below 64 KiB even with up to `PAGE` − 1 empty deflate blocks."""
 AROUND = AROUND_
-"""Bytes of a block beside its data: 18 of the BGZF header, 5 of the deflate block, 8 of the footer."""
+"""Bytes of a block in addition to its data: 18 of the BGZF header, 5 of the deflate block, 8 of the footer."""
 LEAD = LEAD_
-"""Bytes of empty deflate blocks before data that are stored apart: a page and these are what Linux reads at first."""
+"""Bytes of empty deflate blocks before data that is stored apart. Linux first reads a page and this many bytes."""
 FEW = FEW_
-"""Bytes of data in the block that begins so; it has no room for more."""
+"""Bytes of data in a block that begins with LEAD; it has no room for more."""
 
-cdef bytes _HEADER = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"  # of a BGZF block, before its length
+cdef bytes _HEADER = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"  # beginning of a BGZF block, before its length
 cdef bytes _EMPTIES = b"\0\0\0\xff\xff" * MANY
 cdef const uint8_t *HEADER = _HEADER
 cdef const uint8_t *EMPTIES = _EMPTIES
-cdef const uint8_t *LAST = b"\1\0\0\xff\xff"  # an empty deflate block, as the last one
+cdef const uint8_t *LAST = b"\1\0\0\xff\xff"  # an empty deflate block that is the last one
 
 
 cdef inline int64_t around(int64_t size, bint apart) noexcept nogil:
-    """Bytes beside the data, but for empty blocks at the end."""
+    """Bytes in addition to the data, without empty deflate blocks at the end."""
     if apart and size > FEW_:
         return LEAD_ + AROUND_ * (1 + (size - FEW_ + MOST_ - 1) // MOST_)
     return AROUND_ * ((size + MOST_ - 1) // MOST_)
 
 
 cdef inline int64_t empty_of(int64_t size, bint apart) noexcept nogil:
-    """How many empty deflate blocks the last block has, so that it ends at the end of a page."""
+    """The number of empty deflate blocks with which the last block ends at the end of a page."""
     return (size + around(size, apart)) % PAGE_ * FOR_EACH % PAGE_
 
 
@@ -63,14 +63,14 @@ def stored_size(int64_t size, *, bint apart=False):
 
 
 def lead_of(int64_t size):
-    """The first bytes of `size` bytes of data that are stored apart, as far as they do not depend on the data."""
+    """The first bytes of `size` bytes of data that is stored apart, as far as they do not depend on the data."""
     return _LEAD if size > FEW_ else b""
 
 
 cdef struct Out:
     uint8_t *at
-    int64_t skipped  # bytes that are left out first
-    int64_t left     # bytes that are written then
+    int64_t skipped  # bytes that are still to be skipped
+    int64_t left     # bytes that are to be written after them
 
 
 cdef inline void put(Out *out, const uint8_t *data, int64_t size) noexcept nogil:
@@ -96,8 +96,8 @@ cdef void put_empty(Out *out, int64_t count) noexcept nogil:
 
 
 cdef void put_block(Out *out, const uint8_t *data, int64_t size, int64_t lead, int64_t empty) noexcept nogil:
-    """A block. `lead`, `empty`: numbers of empty deflate blocks before and after the data, which come first where
-    programs look at them to find out what a file is."""
+    """Write a block. `lead` and `empty` are the numbers of empty deflate blocks before and after the data. The data
+    comes first where programs look at it to identify the format of a file."""
     cdef uint32_t crc
     put(out, HEADER, 16)
     put_u16(out, <uint32_t> (size + EMPTY * (lead + empty) + AROUND_ - 1))
@@ -118,8 +118,8 @@ cdef void put_block(Out *out, const uint8_t *data, int64_t size, int64_t lead, i
 
 
 cdef class Stored:
-    """The bytes [start, end) of the stored blocks of `data`, made where somebody wants to have them; the data are
-    copied once. The checksum of a block is computed only if its footer is among these bytes."""
+    """The bytes [start, end) of the stored blocks of `data`. They are made at their destination, so the data is copied
+    only once. The checksum of a block is computed only if its footer is among these bytes."""
 
     def __init__(self, const uint8_t[::1] data not None, int64_t start=0, end=None, *, bint apart=False):
         cdef int64_t size = data.shape[0]
@@ -156,7 +156,7 @@ cdef class Stored:
 
 
 cdef void write_portion(object portion, uint8_t *at) except *:
-    """Write a portion, bytes-like or `Stored`, to where there is room for it."""
+    """Write a portion, bytes-like or `Stored`, to `at`, where there must be room for it."""
     cdef const uint8_t[::1] view
     cdef Stored stored
     if isinstance(portion, Stored):
@@ -169,7 +169,7 @@ cdef void write_portion(object portion, uint8_t *at) except *:
 
 
 def joined(list portions):
-    """Return portions, bytes-like or `Stored`, as bytes."""
+    """Concatenate portions, bytes-like or `Stored`, to bytes."""
     cdef bytes made
     cdef Py_ssize_t size = 0
     if len(portions) == 1 and isinstance(portions[0], bytes):

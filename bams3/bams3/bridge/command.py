@@ -1,4 +1,4 @@
-"""A process that serves files: while a command runs, or to everyone until a signal comes."""
+"""A process that serves files, either while a command runs or until a signal comes."""
 
 import os
 import pickle
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 Serve = Callable[[Callable[[], None]], None]
-"""Serves files until `end` is called or somebody else ends it; it is given a function to call when it is ready."""
+"""Serves files until `end` is called or something else ends it. Its argument is a function to call when it is ready."""
 
 _READY = b"ready"
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -17,18 +17,18 @@ _PASSED_ON = _STOPS | {signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 
 
 def run_served(serve: Serve, end: Callable[[], None], words: list[str]) -> int:
-    """Run a command while `serve` runs in a child process, and return its exit code, as a shell gives it.
+    """Run a command while `serve` runs in a child process, and return its exit code, as a shell does.
 
-    `end` undoes what `serve` did. It is called when the command has ended, or when this process has, in whatever way.
-    Call this before there are threads. Raises what `serve` raises, OSError if the command can't be run, and
-    ChildProcessError if the child process was killed meanwhile.
+    `end` undoes what `serve` did. It is called when the command or this process has ended, whatever the reason. Call
+    this function before threads are started. Raises what `serve` raises, OSError if the command can't be run, and
+    ChildProcessError if the child process is killed.
     """
     with _serving(serve, end), _blocked(_PASSED_ON | {signal.SIGCHLD}) as before:
         return _run(words, before)
 
 
 def serve_until_stopped(serve: Serve, end: Callable[[], None], started: Callable[[], None]) -> None:
-    """Like `run_served`, until SIGINT, SIGTERM or SIGHUP, unless they are ignored, or until `serve` returns.
+    """Like `run_served`, but until SIGINT, SIGTERM or SIGHUP, unless these are ignored, or until `serve` returns.
 
     `started` is called when `serve` is ready.
     """
@@ -45,8 +45,8 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
     """Yield the process id of a child that serves, once it is ready."""
     signal.signal(
         signal.SIGCHLD, signal.SIG_DFL
-    )  # ignored, as some launchers leave it, it would never be sent
-    held, hold = os.pipe()  # open at its writing end as long as this process lives
+    )  # some launchers ignore SIGCHLD; then it would never be sent
+    held, hold = os.pipe()  # the writing end is open as long as this process lives
     heard, tell = os.pipe()
     child = os.fork()
     if not child:
@@ -61,9 +61,9 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
         if said != _READY:
             if not said:
                 raise ChildProcessError("the process that serves files was killed")
-            raise pickle.loads(said)  # from the child # nosec B301
+            raise pickle.loads(said)  # sent by the child # nosec B301
     except BaseException:
-        os.close(hold)  # which ends the child
+        os.close(hold)  # this ends the child
         os.waitpid(child, 0)
         raise
     try:
@@ -83,8 +83,8 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
 
 
 def _serve(serve: Serve, end: Callable[[], None], held: int, tell: int) -> NoReturn:
-    os.setsid()  # a terminal's signals are for the command
-    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # those of a scheduler, too
+    os.setsid()  # signals from a terminal are for the command only
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # and so are those from a scheduler
     ready = threading.Event()
 
     def tell_ready() -> None:
@@ -103,14 +103,14 @@ def _serve(serve: Serve, end: Callable[[], None], held: int, tell: int) -> NoRet
         serve(tell_ready)
         os._exit(0)
     except BaseException as error:
-        with suppress(OSError):  # when it was ready, nobody listens any more
+        with suppress(OSError):  # if it was ready, the parent no longer listens
             os.write(tell, pickle.dumps(error))
         os._exit(1)
 
 
 @contextmanager
 def _blocked(numbers: set[signal.Signals]) -> Iterator[set[int]]:
-    """Keep signals for those who wait for them; yields the mask that was in force before."""
+    """Block signals, so that they can be waited for; yields the previous mask."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield before
@@ -119,8 +119,8 @@ def _blocked(numbers: set[signal.Signals]) -> Iterator[set[int]]:
 
 
 def _run(words: list[str], mask: set[int]) -> int:
-    """Run a command to its end; what this process is sent meanwhile goes to it, unless a terminal sends it to both."""
-    defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores
+    """Run a command to its end. Signals that this process gets are passed on, unless a terminal sends them to both."""
+    defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores these
     command = os.posix_spawnp(words[0], words, os.environ, setsigmask=mask, setsigdef=defaults)
     while True:
         got = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})

@@ -1,4 +1,4 @@
-"""Threads that decode, and a cache of bounded size for what they decode; all virtual BAMs of a process share them."""
+"""Threads that decode, and a cache of limited size for the results. All virtual BAMs of a process share them."""
 
 import threading
 from collections import OrderedDict
@@ -14,14 +14,14 @@ DEFAULT_BYTES, MOST_BYTES = 512 << 20, 4 << 30
 
 
 def bytes_for_one() -> int:
-    """How many bytes to keep for the programs of one user: `DEFAULT_BYTES`, but at most half of the memory that this
-    process may use."""
+    """The number of bytes to keep for the programs of one user: `DEFAULT_BYTES`, but at most half of the memory that
+    this process may use."""
     return _at_most_half(DEFAULT_BYTES)
 
 
 def bytes_for_many() -> int:
-    """How many bytes to keep for clients who read here and there: a quarter of the memory that this process may use,
-    but between `DEFAULT_BYTES` and `MOST_BYTES`, and at most half of it."""
+    """The number of bytes to keep for many clients who read in different places: a quarter of the memory that this
+    process may use, but between `DEFAULT_BYTES` and `MOST_BYTES`, and at most half of the memory."""
     return _at_most_half(min(max((available_memory() or 0) // 4, DEFAULT_BYTES), MOST_BYTES))
 
 
@@ -31,11 +31,12 @@ def _at_most_half(kept: int) -> int:
 
 
 class Decoder(Generic[Value]):
-    """Makes values in threads: each once, however many ask for it, until it is dropped as the least recently used.
+    """A cache that makes values in threads. Each value is made once, even if several callers request it at the same
+    time; the least recently used values are dropped. Thread-safe.
 
-    `limit`: bytes that are kept; `held`: those that are; `workers`: the number of threads. Thread-safe. A value takes
-    its part of the bytes when it is made: were it counted before, many who wait would leave no room for what others
-    read. A value that could not be made is forgotten, and made again for the next one who asks.
+    `limit` is the most bytes that are kept, `held` the number of bytes that are kept now, and `workers` the number of
+    threads. The size of a value counts only once it is made; otherwise many pending requests would leave no room for
+    values that others read. A value that could not be made is forgotten, and made again for the next request.
     """
 
     def __init__(self, limit: int = DEFAULT_BYTES, workers: int = 1) -> None:
@@ -47,7 +48,7 @@ class Decoder(Generic[Value]):
         self.held = 0
 
     def submit(self, key: Hashable, size: int, make: Callable[[], Value]) -> Future[Value]:
-        """Return the future of a value of `size` bytes, which `make` makes unless it is there."""
+        """Return the future of a value of `size` bytes. `make` makes the value if it is not in the cache."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -59,7 +60,7 @@ class Decoder(Generic[Value]):
         return future
 
     def drop(self, key: Hashable) -> None:
-        """Forget a value, if it is there, since nobody is expected to ask for it again."""
+        """Drop a value from the cache, if it is there, because it will probably not be requested again."""
         with self._lock:
             if key in self._kept:
                 self.held -= self._kept.pop(key)[1]

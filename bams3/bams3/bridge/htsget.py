@@ -22,7 +22,7 @@ _NAMES = {"format", "class", "fields", "tags", "notags"}
 
 
 class HtsgetError(Exception):
-    """What a client is told: an error type of the specification, and a message."""
+    """An error for the client: an error type of the specification, and a message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class HtsgetError(Exception):
 
 
 class Interval(NamedTuple):
-    """A region as a client names it; 0-based half-open; None: the contig's start or end."""
+    """A region in a request, 0-based half-open. None means the contig's start or end."""
 
     reference: str
     start: int | None = None
@@ -38,14 +38,14 @@ class Interval(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What a client asks for: `intervals` (None: all records), and what of the records; or the header alone."""
+    """The contents of a request: `intervals` (None: all records) and the fields of records, or only the header."""
 
     intervals: Sequence[Interval] | None = None
     projection: Projection = Projection()
     only_header: bool = False
 
     def regions(self, references: Sequence[tuple[str, int]]) -> list[Region] | None:
-        """Return the regions in a dataset with these references, (name, length). Raises HtsgetError."""
+        """Return the requested regions in a dataset with these references, (name, length). Raises HtsgetError."""
         if self.intervals is None:
             return None
         known = {name: (number, length) for number, (name, length) in enumerate(references)}
@@ -110,7 +110,7 @@ def _intervals(regions: Any) -> list[Interval]:
 
 
 def _interval(given: Mapping[str, Any], number: Callable[[Any], int | None]) -> Interval | None:
-    """The place that is given; `number` returns an integer, or None for what is none."""
+    """The interval in a request, or None. `number` converts a value to an integer, or to None if it is not one."""
     places = []
     for name in ("start", "end"):
         place = None

@@ -1,4 +1,4 @@
-"""The access that a request has, by the bearer token in its header (RFC 6750)."""
+"""The access that a request has, according to the bearer token in its header (RFC 6750)."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,13 +9,13 @@ from bams3.bridge.library import Library, Served
 
 
 class Access:
-    """What clients may see. `tokens`: None if everyone may see everything."""
+    """What clients may see. `tokens` is None if everyone may see everything."""
 
     def __init__(self, tokens: Tokens | None) -> None:
         self._tokens = tokens
 
     def grant(self, request: Request) -> Grant:
-        """Return what a request may see, and note its user for the log. Blocks. Raises HtsgetError."""
+        """Return the grant of a request, and note its user for the log. Blocks. Raises HtsgetError."""
         if self._tokens is None:
             return EVERYONE
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -28,12 +28,12 @@ class Access:
         return found
 
     def at_hand(self, library: Library, name: str) -> Served | None:
-        """Return a dataset if everyone may see everything, and if that can be done without waiting."""
+        """Return a dataset, if everyone may see everything and if no waiting is needed; otherwise None."""
         return library.at_hand(name) if self._tokens is None else None
 
     def whole(self, request: Request, library: Library, name: str) -> Served:
-        """Return a dataset that a request may see whole. Blocks. Raises HtsgetError, HTTPException, and what opening
-        raises."""
+        """Return a dataset of which a request may see everything. Blocks. Raises HtsgetError, HTTPException, and the
+        errors of opening a dataset."""
         grant = self.grant(request)
         try:
             if not grant.allows(name):
@@ -48,7 +48,7 @@ class Access:
         return served
 
     def still(self, request: Request, id: str) -> Grant:
-        """Return the grant with an id, if it is granted still, and note its user. Blocks. Raises HtsgetError."""
+        """Return the grant with an id if it is still valid, and note its user. Blocks. Raises HtsgetError."""
         granted = [EVERYONE] if self._tokens is None else self._tokens.grants().values()
         for grant in granted:
             if grant.id == id:

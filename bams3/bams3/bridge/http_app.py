@@ -31,12 +31,12 @@ _MONTH = 30 * 24 * 3600
 def application(
     library: Library, workers: int, *, for_all: bool = False, tokens: Tokens | None = None
 ) -> ASGIApp:
-    """Return the ASGI application that serves the datasets of a library. `workers`: threads that decode for htsget
-    and for the page.
+    """Return the ASGI application that serves the datasets of a library.
 
-    Clients see what their `tokens` grant. Unless there are tokens, or it is `for_all`, it answers only requests
-    that were addressed to this machine, and lets only web pages of this machine read the answers: otherwise any page
-    that a user visits could read the datasets.
+    `workers` is the number of threads that decode for htsget and for the page. Clients see what their `tokens` grant.
+    Without tokens, and unless `for_all`, the application answers only requests that were addressed to this machine, and
+    lets only web pages of this machine read the answers; otherwise, any page that a user visits could read the
+    datasets.
     """
     work = Work(workers)
     access = Access(tokens)
@@ -68,8 +68,8 @@ def application(
 
 
 class Framed:
-    """Refuses a request that gives the length of its body in two ways: what another server takes for its body could be
-    a second request here."""
+    """Refuses requests that have both Content-Length and Transfer-Encoding: a proxy could take for their body what
+    would be a second request here (request smuggling)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class Framed:
 
 
 def unreadable(request: Request, error: Exception) -> Response:
-    """Answer a request for which reading failed. The reason, which has paths, is for the log only."""
+    """Answer a request for which reading failed. The reason may contain paths, so it is only in the log."""
     status = 503 if isinstance(error, OSError) else 500
     return PlainTextResponse("the data can't be read; the server's log says why\n", status)
 
@@ -98,7 +98,7 @@ class Files:
         self._library, self._access, self._work = library, access, work
 
     async def health(self, request: Request) -> Response:
-        """Answer that the server lives."""
+        """Answer that the server is running."""
         names = await self._work.do(self._library.names)
         return JSONResponse({"status": "ok", "version": __version__, "datasets": len(names)})
 
@@ -132,7 +132,8 @@ class Files:
 
 
 def _name_and_kind(file: str) -> tuple[str, str]:
-    """The dataset of a file, "" if it can be of none, and what the file is: "bam", "bai" or "csi"."""
+    """The dataset of a file ("" if the name is not that of a file of a dataset), and its kind: "bam", "bai" or
+    "csi"."""
     name, _, kind = file.rpartition(".")
     if kind in ("bai", "csi"):
         return name.removesuffix(".bam") if name.endswith(".bam") else "", kind

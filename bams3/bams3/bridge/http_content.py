@@ -1,4 +1,4 @@
-"""Answers whose bytes are read in threads, portion by portion, as the client takes them."""
+"""Responses whose bytes are read in threads, portion by portion, as the client takes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,11 +18,11 @@ from bams3.bridge.http_log import ClientLeftError
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
-FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at first and at most
-SOME = 1 << 18  # … and until it is half of what was sent
-PAUSE = 0.01  # seconds for clients to leave who ask for a whole file, and take only its head: htslib does it twice
-THREADS = 64  # that wait for bytes
-SHARE = 8  # of them, for one user
+FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion: the first one, and at most
+SOME = 1 << 18  # bytes of a portion, at most, while less than twice as much has been sent
+PAUSE = 0.01  # seconds for clients to leave that request a whole file but take only its head: htslib does so twice
+THREADS = 64  # threads that wait for bytes
+SHARE = 8  # threads that one user may have at once
 
 Result = TypeVar("Result")
 Portion = bytes | memoryview
@@ -30,9 +30,9 @@ Do = Callable[[Callable[[], Portion]], Awaitable[Portion]]
 
 
 class Work:
-    """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode.
+    """Runs blocking calls in threads, so that the event loop never waits. At most `workers` of them decode at once.
 
-    The work of a `user`, whom the tokens name, waits while `SHARE` portions are being made for that user.
+    A `user` (as in the file of tokens) has at most `SHARE` calls running; further ones wait.
     """
 
     def __init__(self, workers: int) -> None:
@@ -40,11 +40,11 @@ class Work:
         self._shares: dict[str, CapacityLimiter] = {}
 
     async def do(self, action: Callable[[], Result], user: str | None = None) -> Result:
-        """Return what an action returns."""
+        """Run an action in a thread, and return its result."""
         return await self._done(action, self._limiter, user)
 
     async def decode(self, action: Callable[[], Result], user: str | None = None) -> Result:
-        """Return what an action returns that decodes in its own thread."""
+        """Like `do`, for an action that decodes in its thread."""
         return await self._done(action, self._decoding, user)
 
     async def _done(self, action: Callable[[], Result], limiter: CapacityLimiter, user: str | None) -> Result:
@@ -60,26 +60,26 @@ class Work:
 
 
 class Streamed(StreamingResponse):
-    """An answer whose portions are made as the client takes them. Sending fails if the client has left, so there is no
-    task that waits for that."""
+    """A response whose portions are made as the client takes them. Sending fails if the client has left, so no task has
+    to wait for that."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, or what the client takes of it."""
-        # Further out, Starlette would make another answer of this error, in a thread.
+        """Send the response, or as much of it as the client takes."""
+        # If this error went on, Starlette would make a second response of it, in a thread.
         with suppress(ClientLeftError):
             await self.stream_response(send)
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
-    """Return content, or the ranges and on the conditions that a GET or HEAD request gives.
+    """Return the response to a GET or HEAD request for content, with its ranges and conditions.
 
-    The first portion is read before the answer begins. Raises what `content.read` raises.
+    The first portion is read before the response begins. Raises what `content.read` raises.
     """
     headers = {
         "accept-ranges": "bytes",
         "etag": f'"{content.etag}"',
         "last-modified": formatdate(content.modified, usegmt=True),
-        "cache-control": "private, no-cache",  # may be kept, and is asked for anew
+        "cache-control": "private, no-cache",  # may be cached, but must be revalidated
     }
     if (status := status_of_conditions(request.headers, content.etag)) != 200:
         return Response(status_code=status, headers=headers)
@@ -108,7 +108,7 @@ async def answer(request: Request, content: Content, media_type: str, work: Work
 
 
 async def begun(portions: AsyncIterator[Portion]) -> AsyncIterator[Portion]:
-    """Return the same portions, of which the first has been made, so that its error is raised here."""
+    """Return the same portions after the first one has been made, so that its error is raised here."""
     first = await anext(portions, None)
 
     async def again() -> AsyncIterator[Portion]:
@@ -121,14 +121,14 @@ async def begun(portions: AsyncIterator[Portion]) -> AsyncIterator[Portion]:
 
 
 async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIterator[Portion]:
-    """The bytes [start, end). Only the last portion may end where a row group does: htslib before 1.19, which skips
-    bytes up to a row group, goes wrong if they are all that has arrived."""
+    """Yield the bytes [start, end). Only the last portion may end where a row group ends: htslib before 1.19 skips
+    bytes up to a row group, and fails if exactly these bytes have arrived."""
     length, held, begin = FIRST, b"", start
     while start < end:
         until = content.head if start < content.head else end
         wanted = start, min(length, until - start, end - start)
         if begin < start:
-            await asyncio.sleep(0)  # others are served, and it is noticed if the client leaves
+            await asyncio.sleep(0)  # let others be served, and notice if the client has left
         read = memoryview(content.at_hand(*wanted) or await do(partial(content.read, *wanted)))
         start += len(read)
         last = len(read) - (start < end)
@@ -136,8 +136,8 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
         held = bytes(read[last:])
         if begin < content.head == start < end:
             await asyncio.sleep(PAUSE)
-            yield b""  # which fails if the client has left
-        # Few bytes are wasted on a client who leaves early.
+            yield b""  # this fails if the client has left
+        # Portions grow slowly, so few bytes are wasted on a client that leaves early.
         length = min(2 * length, max(SOME, (start - begin) // 2), LARGEST)
 
 

@@ -26,16 +26,16 @@ from bams3.bridge.tickets import Signer
 from bams3.select.projection import Projection
 from bams3.sources.bgzf import EOF_MARKER
 
-INLINE = 64 << 10  # bytes of a block that stands in the ticket itself
+INLINE = 64 << 10  # bytes; smaller blocks are included in the ticket itself
 LARGEST_BODY = 1 << 20
-PATIENCE = 30.0  # seconds that a body may take
+PATIENCE = 30.0  # seconds that the body of a request may take
 MEDIA_TYPE = "application/vnd.ga4gh.bam"
 _STEP = 1 << 20
 _ACCEPTED = re.compile(r"application/vnd\.ga4gh\.htsget\.(v1\.\d+\.\d+)\+json")
 
 
 def error_response(request: Request, error: Exception) -> Response:
-    """Answer with an error of the specification."""
+    """Answer with an error as htsget specifies it."""
     assert isinstance(error, HtsgetError)
     told = {"error": error.kind, "message": str(error)}
     status = htsget.STATUSES[error.kind]
@@ -151,7 +151,8 @@ class Htsget:
     async def _portions(
         self, make: Callable[[], Iterator[bytes]], run: Any, most: int | None = None
     ) -> AsyncIterator[Portion]:
-        """`run`: how the threads run that make them; `most`: how many there are at most, if that is known."""
+        """Yield the portions of an iterator. `run` runs a function in a thread; `most` is the largest number of items,
+        if that is known."""
         portions: Any = make()
         try:
             for _ in itertools.repeat(None) if most is None else range(most):
@@ -195,7 +196,7 @@ def _regions(given: Any) -> list[Region] | None:
 def _named(
     visible: Sequence[Region], regions: Sequence[Region] | None, references: Sequence[tuple[str, int]]
 ) -> list[dict[str, Any]]:
-    """What a client is told of the regions to which its answer is restricted: those on the contigs it asks for."""
+    """The regions to which an answer is restricted, as the client is told: only those on contigs that it requested."""
     asked = {region.reference_id for region in (visible if regions is None else regions)}
     found: list[dict[str, Any]] = []
     for number, start, end in visible:

@@ -1,4 +1,4 @@
-"""The log of a server: a line for each request, and one for what went wrong, without secrets."""
+"""The log of a server: a line for each request, and a line for each failure, without secrets."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ def say(line: str) -> None:
 
 
 class _StalledError(Exception):
-    """A client takes nothing any more."""
+    """A client no longer takes any bytes."""
 
 
 class ClientLeftError(Exception):
@@ -28,7 +28,9 @@ class ClientLeftError(Exception):
 
 
 class Log:
-    """The outermost layer of the application. An answer that can't go on is cut, which the client can tell."""
+    """The outermost layer of the application. A response that can't be completed is cut off, so that the client
+    notices.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,7 +64,7 @@ class Log:
             say(f"{what}: failed: {message_of(error)}")
         except MemoryError:
             say(f"{what}: failed: out of memory; reduce --memory or --workers")
-        except Exception as error:  # a fault of this program
+        except Exception as error:  # a bug in this program
             say(f"{what}: failed: {error!r}")
             traceback.print_exception(error)
         finally:

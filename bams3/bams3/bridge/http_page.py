@@ -1,4 +1,4 @@
-"""A page that shows datasets in a browser, and what it asks for: what a dataset holds, and the depth of a contig."""
+"""A page that shows datasets in a browser, and the data that it requests: contents of datasets, depth of contigs."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,23 +20,23 @@ from bams3.bridge.track import bin_size, depth_track
 from bams3.parallel.workers import Workers
 
 BINS = 4096
-"""The most bins of a contig that one may ask for."""
+"""The most bins of a contig in one request."""
 _FOLDER = files("bams3.bridge") / "page"
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; frame-ancestors 'none'"
 )
-"""The page loads nothing from elsewhere. igv.js writes styles of its own into it."""
+"""The page loads nothing from other servers. Inline styles are allowed, because igv.js adds some."""
 
 
 class Page:
-    """The page, and what it asks for."""
+    """The page, and the data that it requests."""
 
     def __init__(self, library: Library, access: Access, work: Work, workers: int) -> None:
-        """`workers`: threads that measure depth, for all requests."""
+        """`workers` is the number of threads that measure depth, for all requests together."""
         self._library, self._access, self._work, self._workers = library, access, work, Workers(workers)
 
     def routes(self) -> list[BaseRoute]:
-        """Where the page and its data are."""
+        """The routes of the page and its data."""
         return [
             Route("/", self.index),
             Route("/datasets", self.names),
@@ -59,7 +59,7 @@ class Page:
         return [name for name in self._library.names() if grant.allows(name)]
 
     async def dataset(self, request: Request) -> Response:
-        """Answer with what a dataset holds."""
+        """Answer with a description of a dataset."""
         return JSONResponse(await self._work.do(partial(self._dataset, request)))
 
     def _dataset(self, request: Request) -> dict[str, Any]:
@@ -67,8 +67,8 @@ class Page:
         return _holds(served) | {"bigwig": self._library.bigwig(served.name) is not None}
 
     async def depth(self, request: Request) -> Response:
-        """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON: first the size of a bin in
-        bp, then, of some bins each, the 0-based position of the first bin, and the depths."""
+        """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON. The first line has the size
+        of a bin in bp; each of the others has the 0-based start of the first of some bins, and their depths."""
         served = await self._served(request)
         names = [name for name, _ in served.dataset.references]
         try:

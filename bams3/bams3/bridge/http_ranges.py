@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 MOST = 64
-"""Ranges of one request."""
+"""The most ranges of one request."""
 _NUMBERS = r"\d{1,18}"  # within 64 bits
 _RANGE = re.compile(rf"({_NUMBERS})-({_NUMBERS})?|-({_NUMBERS})")
 _TAG = re.compile(r'\s*(?:W/)?"([^"]*)"\s*(?:,|$)')
@@ -14,10 +14,11 @@ Range = tuple[int, int]
 
 
 def ranges_of(headers: Mapping[str, str], size: int, etag: str) -> list[Range] | None:
-    """Return the ranges that a request asks for, in its order; None: all bytes.
+    """Return the requested ranges, in their order; None means all bytes.
 
-    Ranges are clipped to `size`; those past it are left out. A header that is not valid is ignored, as is one whose
-    If-Range does not name `etag`. An empty list means that no range has a byte, or that there are too many.
+    Ranges are clipped to `size`; those past it are omitted. The header Range is ignored if it is invalid, or if
+    If-Range does not match `etag`. An empty list means that no range contains a byte, or that there are too many
+    ranges.
     """
     text = headers.get("range", "")
     unit, _, wanted = text.partition("=")
@@ -38,7 +39,7 @@ def ranges_of(headers: Mapping[str, str], size: int, etag: str) -> list[Range] |
 
 
 def status_of_conditions(headers: Mapping[str, str], etag: str) -> int:
-    """Return 412 if the content is not the one that If-Match names, 304 if If-None-Match names it, otherwise 200."""
+    """Return 412 if If-Match does not match the content, 304 if If-None-Match does, otherwise 200."""
     if (text := headers.get("if-match")) is not None and not _names(text, etag, weakly=False):
         return 412
     if (text := headers.get("if-none-match")) is not None and _names(text, etag, weakly=True):

@@ -17,16 +17,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bams3.bridge.http_log import ClientLeftError
 from bams3.errors import UsageError
 
-CLIENTS = 1000  # at once; others are told to come back
-_LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
+CLIENTS = 1000  # clients at once; others are told to try again
+_LONGEST_HEAD = 1 << 18  # bytes of a request before its body; URLs in tickets contain regions
 PATIENCE = 30.0  # seconds that the head of a request may take
-_UNSENT = 1 << 17  # bytes that wait in the system: htslib asks for a whole file, and takes only its header
+_UNSENT = 1 << 17  # unsent bytes in the system; few, as htslib requests whole files and takes only headers
 _WAITING = 512  # connections that are not accepted yet
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. `port` 0: any free one. Raises UsageError."""
-    if not 0 <= port < 1 << 16:  # the system would take another one
+    """Return a listening socket. If `port` is 0, it is any free port. Raises UsageError."""
+    if not 0 <= port < 1 << 16:  # the system would use a different port
         raise UsageError(f"--port {port}: give a number from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_local(opened: socket.socket) -> bool:
-    """Whether only this machine reaches a socket."""
+    """Whether a socket can be reached only from this machine."""
     return ipaddress.ip_address(opened.getsockname()[0]).is_loopback
 
 
@@ -64,12 +64,12 @@ def url_of(opened: socket.socket, scheme: str) -> str:
 def run(
     app: ASGIApp, opened: socket.socket, ready: Callable[[], None], certificate: str = "", key: str = ""
 ) -> None:
-    """Serve until SIGINT or SIGTERM; answers that have begun are finished, unless SIGINT comes twice.
+    """Serve until SIGINT or SIGTERM. Responses that have begun are finished, unless SIGINT comes twice.
 
-    `ready` is called once requests are answered. `certificate`, `key`: PEM files, for TLS. For the main thread. Raises
-    UsageError if they are not valid, OSError if they can't be read.
+    `ready` is called as soon as requests are answered. `certificate` and `key` are PEM files for TLS. Must be called in
+    the main thread. Raises UsageError if certificate or key are invalid, and OSError if they can't be read.
     """
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application has a log of its own
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application writes the log
     config = uvicorn.Config(
         app, http=Patient, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         limit_concurrency=CLIENTS, h11_max_incomplete_event_size=_LONGEST_HEAD,
@@ -96,9 +96,9 @@ def run(
 
 
 class Patient(H11Protocol):
-    """HTTP for clients who send requests without haste, but not so slowly that their connections stay open for ever.
+    """HTTP that closes the connection if the head of a request takes too long.
 
-    An answer to a client who has left ends with ClientLeftError.
+    A response to a client that has left ends with ClientLeftError.
     """
 
     app: ASGIApp
@@ -118,17 +118,17 @@ class Patient(H11Protocol):
         await self._answer(scope, receive, sent)
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a request."""
+        """Start the timer for a request."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Go on to wait unless a whole head is there."""
+        """Stop the timer once the whole head of a request is there."""
         super().data_received(data)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._stop()
 
@@ -145,7 +145,7 @@ class Patient(H11Protocol):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Ends without waiting long for clients with idle TLS connections."""
+    """An event loop that ends without waiting long for clients with idle TLS connections."""
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
         if options.get("ssl"):

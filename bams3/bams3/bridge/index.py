@@ -1,11 +1,11 @@
-"""BAI and CSI of a BAM file whose records are known by runs: the row groups of a dataset.
+"""BAI and CSI of a BAM file, made from runs of records (the row groups of a dataset) instead of single records.
 
-A run stands for its records: its bin is the smallest one that holds all of them, and its first virtual offset is taken
-for that of each of them. If tiles of it are known (`chunk.tiles`), it is cut there into runs of its own.
+A run is indexed as a unit: its bin is the smallest one that contains all its records, and its first virtual offset is
+used for all of them. If its tiles are known (`chunk.tiles`), it is cut there into smaller runs.
 
-htslib begins to read where the nearest bin at or before a region says, if there is no linear index, or if a contig has
-unmapped reads. So there are bins without reads where each run is the first one that can be met: otherwise earlier runs
-would be read as well. Their chunk is empty, at the end of the run. `bins` makes both kinds.
+If there is no linear index, or if a contig has unmapped reads, htslib begins to read where the nearest bin at or before
+a region says. So that it does not read earlier runs as well, there are additional bins without reads (landmarks), each
+with an empty chunk at the end of a run. `bins` makes both kinds.
 """
 
 import struct
@@ -24,10 +24,20 @@ BAI_LONGEST = (1 << 29) - 1
 
 
 class IndexedRecords(NamedTuple):
-    """Records of one contig, and bytes [begin, finish) of the BAM file, whole blocks, that hold them and no others.
+    """Records of one contig, and the bytes of the BAM file that hold them and no others.
 
-    `start`: the smallest POS, or −1; `end`: the largest end, exclusive; 0-based. `size`: bytes of the records; `tiles`:
-    a list as in `chunk.tiles`; `apart`: whether the records are stored so.
+    Attributes
+    ----------
+    start, end
+        The smallest POS, or −1, and the largest end (exclusive), 0-based.
+    begin, finish
+        The bytes [begin, finish) of the file, which are whole blocks.
+    size
+        Bytes of the records.
+    tiles
+        A list as in `chunk.tiles`.
+    apart
+        Whether the records are stored apart (see `blocks`).
     """
 
     start: int
@@ -50,13 +60,13 @@ def index_bytes(
     Parameters
     ----------
     kind
-        "bai" or "csi". BAI reaches to `BAI_LONGEST`.
+        "bai" or "csi". BAI is limited to contigs of `BAI_LONGEST`.
     runs
         The runs of each reference id that has records, in order.
     references
         (name, length in bp) of every contig, by reference id.
     counts
-        Numbers of mapped and unmapped records by reference id; −1: those with no position.
+        Numbers of mapped and unmapped records by reference id; −1 is for records with no position.
     """
     depth = BAI_DEPTH if kind == "bai" else _depth(references, runs)
     parts = [b"BAI\1" if kind == "bai" else struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, depth, 0)]
@@ -74,7 +84,7 @@ def index_bytes(
 
 
 def _depth(references: Sequence[tuple[str, int]], runs: Mapping[int, Sequence[IndexedRecords]]) -> int:
-    """The number of levels of bins below the one that covers everything: contigs, and reads past their ends."""
+    """The number of levels of bins below the root bin, which must cover all contigs, and reads past their ends."""
     positions = max(
         *(length for _, length in references), *(run.end for found in runs.values() for run in found), 0, 0
     )

@@ -1,4 +1,4 @@
-"""Datasets by name as they are now: new ones in a folder appear, and one that was replaced is opened anew."""
+"""The current datasets by name: new datasets in a folder appear, and a dataset that was replaced is opened again."""
 
 from __future__ import annotations
 
@@ -21,15 +21,24 @@ from bams3.errors import DatasetError
 from bams3.storage import is_remote, open_storage
 
 OPEN = 64  # datasets whose chunk index is in memory
-STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not looked at again
+STEADY = 1.0  # seconds before a dataset, or the contents of a folder, are checked again
 
 
 class Content(NamedTuple):
-    """Bytes that are read as they are needed. `etag`: a strong validator; `modified`: seconds since the epoch.
+    """Bytes that are read when they are needed.
 
-    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError. `at_hand`
-    does the same, but never waits: it returns no bytes if it would have to. `head`: how many bytes at the start need no
-    decoding; many clients ask for all of them and take these alone.
+    Attributes
+    ----------
+    etag
+        A strong validator.
+    modified
+        Seconds since the epoch.
+    read
+        ``read(offset, length)`` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError.
+    at_hand
+        The same, but returns no bytes if it would have to wait.
+    head
+        The number of bytes at the start that need no decoding. Many clients request all bytes, but take only these.
     """
 
     size: int
@@ -41,12 +50,12 @@ class Content(NamedTuple):
 
 
 class Served:
-    """One state of a dataset, open. `contents`: those of its files that were asked for, by kind."""
+    """One state of a dataset, open. `contents` has those of its files that were requested, by kind."""
 
     def __init__(self, name: str, place: str, decoder: Decoder[Decoded]) -> None:
         """Raises DatasetError, FormatError and OSError."""
         self.name, self.place = name, place
-        self.since = _written(place)  # before it is read, so that a later state is noticed
+        self.since = _written(place)  # before the dataset is read, so that a later state is noticed
         self.dataset = DatasetReader(place)
         self.bam = VirtualBam(self.dataset, decoder)
         self.checked = time.monotonic()
@@ -58,7 +67,8 @@ class Served:
         return {(entry.path, place): n for n, (entry, place) in enumerate(self.bam.row_groups.places)}
 
     def content(self, kind: str) -> Content:
-        """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index, and OSError."""
+        """The file of a kind: "bam", "bai" or "csi". Raises UsageError if such an index is not possible, and
+        OSError."""
         content = self.contents.get(kind)
         if content is None:
             content = self.contents[kind] = self._content(kind)
@@ -77,7 +87,7 @@ class Served:
 
     @property
     def is_steady(self) -> bool:
-        """Whether it was looked at so shortly ago that it need not be looked at again."""
+        """Whether the dataset was checked so recently that this need not be repeated."""
         return time.monotonic() - self.checked < STEADY
 
     @property
@@ -94,11 +104,11 @@ class Library:
     """The datasets of sources by name. Thread-safe."""
 
     def __init__(self, sources: Sequence[str], decoder: Decoder[Decoded], bigwigs: str | None = None) -> None:
-        """`bigwigs`: a folder or prefix with the bigWig file NAME.bw of the dataset NAME, of some or all.
+        """`bigwigs` is a folder or prefix that has a bigWig file NAME.bw for some or all datasets NAME.
 
-        Raises UsageError, DatasetError and FormatError, also for two datasets of one name.
+        Raises UsageError (also if two datasets have the same name), DatasetError and FormatError.
         """
-        files(datasets_of(sources), decoder)  # finds what is wrong with them
+        files(datasets_of(sources), decoder)  # raises errors
         self._sources, self._decoder, self._bigwigs = sources, decoder, bigwigs
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Served] = OrderedDict()
@@ -113,13 +123,13 @@ class Library:
             return list(self._places)
 
     def get(self, name: str) -> Served:
-        """Return a dataset, open. Raises KeyError if there is none, and what opening raises."""
+        """Return an open dataset. Raises KeyError if there is none of that name, and the errors of opening it."""
         with self._lock:
             if name not in self._places:
                 self._look()
             place = self._places[name]
             opening = self._opening.setdefault(name, threading.Lock())
-        with opening:  # those who ask for other datasets do not wait for this one
+        with opening:  # requests for other datasets do not wait for this one
             found = self._open.get(name)
             try:
                 if found is None or not found.is_current:
@@ -136,12 +146,12 @@ class Library:
         return found
 
     def at_hand(self, name: str) -> Served | None:
-        """Return what `get` returns if that can be done without waiting."""
+        """Return what `get` returns if no waiting is needed, otherwise None."""
         found = self._open.get(name)
         return found if found is not None and found.is_steady else None
 
     def bigwig(self, name: str) -> Content | None:
-        """Return the bigWig file of a dataset, if there is one. Raises OSError and DatasetError."""
+        """Return the bigWig file of a dataset, or None. Raises OSError and DatasetError."""
         if self._bigwigs is None:
             return None
         storage, path = open_storage(self._bigwigs), f"{name}.bw"
@@ -166,7 +176,7 @@ class Library:
             return
         places: dict[str, str] = {}
         for source in self._sources:
-            with suppress(DatasetError):  # it is empty, or not there, for now
+            with suppress(DatasetError):  # the source is empty or missing at the moment
                 for place in places_of(source):
                     places.setdefault(name_of(place), place)
         self._places, self._looked = places, time.monotonic()

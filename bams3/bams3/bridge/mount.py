@@ -24,17 +24,17 @@ from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
 READ = 1 << 15
-"""Bytes that programs had better read at once: htslib would begin with a page, and then read ahead."""
+"""Preferred read size in bytes, as programs are told: htslib would begin with a page, and then read ahead."""
 READ_AHEAD = 512  # KiB that the kernel reads at once from a file that is read in order
-STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
+STEADY = 86_400.0  # seconds for which the kernel may cache names, sizes and times, which never change
 _DETACH = 2  # MNT_DETACH of umount2
 
 
 @contextmanager
 def mountpoint(folder: str) -> Iterator[str]:
-    """Yield the absolute path of an empty folder, which is made if there is none, and removed then.
+    """Yield the absolute path of an empty folder. If it does not exist, it is created, and removed at the end.
 
-    Raises UsageError if it is not empty, or no place for it; OSError if it can't be made.
+    Raises UsageError if it is not empty, or not a folder for results, and OSError if it can't be created.
     """
     folder = os.path.abspath(local_folder(folder))
     made = not os.path.lexists(folder)
@@ -50,16 +50,16 @@ def mountpoint(folder: str) -> Iterator[str]:
 
 
 def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> None:
-    """Mount files at an absolute path until it is unmounted. For the main thread.
+    """Mount files at an absolute path until it is unmounted. Must be called in the main thread.
 
-    `ready` is called once the files can be read. Raises UsageError if mounting fails.
+    `ready` is called as soon as the files can be read. Raises UsageError if mounting fails.
     """
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         why = "is not permitted here" if os.path.exists(DEVICE) else "does not exist here"
         raise UsageError(
             f"{folder}: can't be mounted: {DEVICE} {why}; use bams3 serve instead (docs/bridge.md)"
         )
-    # libfuse writes to standard error why it can't mount.
+    # If mounting fails, libfuse writes the reason to standard error.
     with tempfile.TemporaryFile(dir=temporary.folder()) as said:
         here, errors = os.getcwd(), os.dup(2)
         mounted = False
@@ -67,12 +67,12 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
         def started() -> None:
             nonlocal mounted
             mounted = True
-            os.chdir(here)  # libfuse has left it, but paths of the user are relative to it
+            os.chdir(here)  # libfuse has changed the directory, but paths of the user are relative to it
             os.dup2(errors, 2)
             threading.Thread(target=answered, daemon=True).start()
 
         def answered() -> None:
-            read_ahead(folder)  # which needs answers, and those come when this function's caller has returned
+            read_ahead(folder)  # needs answers, which come only after this function's caller has returned
             ready()
 
         os.dup2(said.fileno(), 2)
@@ -95,8 +95,8 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
 
 
 def read_ahead(folder: str) -> None:
-    """Let the kernel read more of the files of a mount at once than it does by default, if that is permitted: fewer
-    questions take less time."""
+    """Let the kernel read more of the files of a mount at once than by default, if that is permitted. Fewer requests
+    take less time."""
     with suppress(OSError):
         device = os.stat(folder).st_dev
         with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb", "w") as file:
@@ -104,14 +104,14 @@ def read_ahead(folder: str) -> None:
 
 
 def unmount(folder: str) -> None:
-    """Unmount what is mounted at an absolute path, even if it is in use, or if nobody serves it any more."""
+    """Unmount the file system at an absolute path, even if it is in use, or if no process serves it any more."""
     if ctypes.CDLL(None).umount2(os.fsencode(folder), _DETACH):  # not root
         with suppress(OSError):
             subprocess.run(["fusermount3", "-u", "-z", "-q", folder], check=False, stdin=subprocess.DEVNULL)
 
 
 class _Operations(mfusepy.Operations):
-    """What the kernel asks for. An error of bams3 becomes EIO for the reader, and one line on standard error."""
+    """Answers requests of the kernel. An error of bams3 becomes EIO for the reader, and one line on standard error."""
 
     use_ns = True
 
@@ -173,6 +173,6 @@ class _Operations(mfusepy.Operations):
             raise mfusepy.FuseOSError(errno.EIO) from None
 
     def _say(self, line: str) -> None:
-        if line not in self._said:  # the kernel asks again
+        if line not in self._said:  # the kernel repeats failed requests
             self._said.add(line)
             print(f"bams3 mount: {line}", file=sys.stderr, flush=True)

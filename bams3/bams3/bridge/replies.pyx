@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""What a file system answers: bytes, copied once into memory that libfuse frees."""
+"""Answers of a file system: bytes that are copied once, into memory that libfuse frees."""
 
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free, malloc
@@ -38,9 +38,9 @@ def answer(size_t place, list portions):
     Parameters
     ----------
     place
-        The address of libfuse's `struct fuse_bufvec *`, which will point to the answer. libfuse frees that.
+        The address of libfuse's `struct fuse_bufvec *`, which will point to the answer. libfuse frees the answer.
     portions
-        Bytes-like objects and `Stored`: the bytes that were asked for, in order.
+        Bytes-like objects and `Stored`: the requested bytes, in order.
     """
     cdef FuseBuffers *answered
     cdef size_t size = 0

@@ -1,4 +1,4 @@
-"""The records of a dataset's row groups, decoded when they are read, and ahead of those who read in order."""
+"""The records of a dataset's row groups, decoded when they are read, or in advance for readers who read in order."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup
 from bams3.chunk.tiles import tiles_of
-from bams3.codec import ZoneMap, names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
+from bams3.codec import ZoneMap, names, qualities, records, reference, sequences, tags  # noqa: F401 - not while readers wait
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import FormatError
 
 _RECORDS, _BYTES = map(ZoneMap._fields.index, ("records", "bytes"))
-READERS = 64  # who read in order, at once
-BEHIND = 4  # row groups that are kept for who reads in order and does not come back
-CHUNKS = 64  # whose footers are kept
+READERS = 64  # readers in order that are known at once
+BEHIND = 4  # row groups that are kept behind a reader who reads in order and does not come back
+CHUNKS = 64  # chunks whose footers are kept
 
 
 class Decoded(NamedTuple):
@@ -44,16 +44,17 @@ class Decoded(NamedTuple):
 class RowGroups:
     """The row groups of a dataset by number, in the order of its records.
 
-    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records; `ahead`: how many are
-    decoded ahead.
+    `places` has the chunk of each row group, and its number there; `sizes`, the bytes of its records; `ahead` is the
+    number of row groups that are decoded in advance.
     """
 
     def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded], *, once: bool = False) -> None:
-        """`once`: whoever reads in order keeps the bytes, as the kernel does, and does not come back for them."""
+        """`once` means that readers who read in order keep the bytes, as the kernel does, and do not read them
+        again."""
         self._dataset, self._decoder, self.ahead, self._once = dataset, decoder, decoder.workers, once
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [row[_BYTES] for entry in dataset.index for row in entry.row_groups]
-        # What each takes in memory when it is decoded.
+        # The memory that each row group takes when it is decoded.
         self._held = [
             row[_BYTES] + 16 * row[_RECORDS] + 8 for entry in dataset.index for row in entry.row_groups
         ]
@@ -62,19 +63,21 @@ class RowGroups:
         self._firsts: OrderedDict[int, int] = OrderedDict()
 
     def records(self, number: int) -> memoryview:
-        """Return the bytes of a row group's records to a reader of the file; further ones are decoded ahead of readers
-        who go on in order. Raises as `decoded` does."""
+        """Return the bytes of a row group's records, for a reader of the file. If it reads in order, the next row
+        groups are decoded in advance. Raises the errors of `decoded`."""
         return self._in_order(number).result().data
 
     def records_at_hand(self, number: int) -> memoryview | None:
-        """Like `records`, but None if the row group has to be decoded; that begins then."""
+        """Like `records`, but if the row group has to be decoded, start that and return None."""
         future = self._in_order(number)
         return future.result().data if future.done() else None
 
     def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
-        """Return a row group. `following`: those that will be asked for next; they are decoded, too, if there is room.
+        """Return a decoded row group. `following` has those that will be requested next; they are also decoded, if
+        there is room.
 
-        Raises FormatError if it is damaged, OSError if it can't be read, DatasetError if the dataset has been replaced.
+        Raises FormatError if it is damaged, OSError if it can't be read, and DatasetError if the dataset has been
+        replaced.
         """
         return self._begun(number, following).result()
 
@@ -95,10 +98,10 @@ class RowGroups:
         return self._decoder.submit((self, number), self._held[number], lambda: self._decoded(number))
 
     def _ahead(self, number: int) -> int:
-        """How many row groups after this one to decode: up to one a worker.
+        """The number of row groups after this one to decode in advance: at most one for each worker.
 
-        That is one less than were read in order before it: whoever reads a region reads the header, with the first row
-        group in the same pages, and perhaps the next one.
+        It is one less than the number of row groups that were read in order before this one. (A program that reads only
+        a region also reads the header, with the first row group in the same pages, and perhaps the next row group.)
         """
         with self._lock:
             first = self._firsts.pop(number, None)
@@ -119,7 +122,7 @@ class RowGroups:
             decoded = Decoded(group.block(), group.pos, group.end)
             tiles = None if group.chunk.contigs else self._dataset.tiles
             if tiles and tiles[number] != tiles_of(decoded.block, (decoded.pos, decoded.end)):
-                # The BAM index was made of the tiles that are told.
+                # The BAM index was made from the stored tiles.
                 raise FormatError(f"{group.name}: {WRONG_TILES}")
             return decoded
         except (FormatError, OSError):
@@ -127,7 +130,7 @@ class RowGroups:
             raise
 
     def group(self, number: int) -> RowGroup:
-        """Return a row group, of which nothing has been read."""
+        """Return a row group of which nothing has been read yet."""
         entry, place = self.places[number]
         return next(group for group in self._chunk(entry).row_groups if group.number == place)
 

@@ -1,4 +1,4 @@
-"""Parts of a virtual BAM: which bytes of it, or which records, answer a query, in blocks of moderate size."""
+"""Finds the bytes or records of a virtual BAM that answer a query, divided into blocks of moderate size."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -19,7 +19,7 @@ from bams3.select.query import Intervals, RecordFilter, inside, partial_records,
 
 Item = TypeVar("Item")
 NOWHERE: Intervals = array("q"), array("q")
-LARGEST = 256 << 20  # bytes of a block, unless a row group or a chunk has more
+LARGEST = 256 << 20  # bytes of a block, at most, unless a single row group or chunk has more
 
 
 class Bytes(NamedTuple):
@@ -56,7 +56,7 @@ def everything(served: Served) -> Iterator[Bytes]:
 
 
 def _joined(places: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
-    """Join places in the virtual BAM that follow each other."""
+    """Join adjacent ranges of the virtual BAM."""
     start = end = 0
     for begin, finish in places:
         if end != begin or finish - start > LARGEST:
@@ -71,7 +71,7 @@ def _joined(places: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
 def whole_records(
     served: Served, regions: Sequence[Region], visible: Sequence[Region] | None
 ) -> Iterator[Bytes | Cut]:
-    """Yield exactly the records that overlap regions and what is visible, in order: row groups whole, or cut."""
+    """Yield exactly the records that overlap regions and the visible regions, in order: whole or cut row groups."""
     seen = None if visible is None else _by_reference(visible)
     for whole, run in groupby(_touched(served, regions, seen), key=lambda touched: touched.whole):
         if whole:
@@ -88,7 +88,7 @@ def whole_records(
 
 
 class _Touched(NamedTuple):
-    """A row group that may hold records of an answer; `whole`: all of its records are. `size`: their bytes."""
+    """A row group that may hold records of an answer. `whole`: all its records belong to it. `size`: their bytes."""
 
     number: int
     size: int
@@ -118,7 +118,7 @@ def _touched(
 
 
 def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Divide items into runs of at most `LARGEST` bytes, or of one item."""
+    """Divide items into runs of at most `LARGEST` bytes, or of a single item."""
     held: list[Item] = []
     total = 0
     for item in items:
@@ -134,7 +134,7 @@ def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list
 def records(
     served: Served, regions: Sequence[Region] | None, visible: Sequence[Region] | None, projection: Projection
 ) -> Iterator[ChunkRecords]:
-    """Yield what holds exactly the records that overlap regions and what is visible, in order."""
+    """Yield the chunks with exactly the records that overlap regions and the visible regions, in order."""
     index = served.dataset.index
     wanted = (
         each for each in _chunks(served, regions)
@@ -170,7 +170,7 @@ def _chunks(served: Served, regions: Sequence[Region] | None) -> Iterator[tuple[
 
 
 def content_of(served: Served, part: Bytes) -> Content:
-    """Return some bytes of a virtual BAM as a file of their own."""
+    """Return some bytes of a virtual BAM as a separate file."""
     size = part.end - part.start
 
     def within(take: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
@@ -196,7 +196,7 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
 
 
 def decoded(served: Served, part: ChunkRecords) -> Iterator[bytes]:
-    """Like `cut_out`, but decode in this thread."""
+    """Like `cut_out`, but decoded in this thread."""
     dataset = served.dataset.only(served.dataset.index[part.first : part.last])
     record_filter = RecordFilter() if part.visible is None else _Visible(part.visible)
     yield from map(_blocks, partial_records(dataset, part.regions, record_filter, part.projection))
@@ -211,7 +211,7 @@ def _by_reference(regions: Sequence[Region]) -> dict[int, Intervals]:
 
 
 class _Visible(RecordFilter):
-    """Passes records that overlap regions."""
+    """A filter for records that overlap regions."""
 
     def __new__(cls, regions: Sequence[Region]) -> "_Visible":
         return super().__new__(cls)
@@ -220,11 +220,11 @@ class _Visible(RecordFilter):
         self._places = _by_reference(regions)
 
     def verdict(self, group: RowGroup) -> bool | None:
-        """Not known before the records are looked at."""
+        """Always None: it depends on the records."""
         return None
 
     def apply(self, mask: bytearray, group: RowGroup, dataset: DatasetReader) -> None:
-        """Clear the entries of records that overlap no region."""
+        """Clear the mask of records that overlap no region."""
         number = group.stored_reference_id
         if number >= 0 or number not in self._places:
             keep_overlapping(mask, group.pos, group.end, *self._places.get(number, NOWHERE))

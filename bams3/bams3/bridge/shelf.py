@@ -1,4 +1,4 @@
-"""Datasets as files by name: NAME.bam and, beside it, NAME.bam.bai or NAME.bam.csi."""
+"""Datasets as files by name: NAME.bam, and NAME.bam.bai or NAME.bam.csi."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from bams3.storage import is_remote, open_storage
 
 
 class File(Protocol):
-    """What a file system shows of a file. Errors are those of `VirtualBam`."""
+    """A file of a file system. Errors are those of `VirtualBam`."""
 
     @property
     def size(self) -> int:
@@ -29,13 +29,13 @@ class File(Protocol):
         """Seconds since the epoch."""
 
     def portions(self, offset: int, length: int) -> list[bytes | Stored]:
-        """Return `length` bytes from `offset`, or fewer at the end, in portions."""
+        """Return `length` bytes from `offset` on, or fewer at the end, in portions."""
 
 
 def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[str, File]:
-    """Return the files of datasets by name. The chunk index of a dataset is read when one of its files is looked at.
+    """Return the files of datasets by name. The chunk index of a dataset is read when one of its files is accessed.
 
-    Raises UsageError for two datasets of one name.
+    Raises UsageError if two datasets have the same name.
     """
     found: dict[str, File] = {}
     seen: dict[str, DatasetReader] = {}
@@ -54,7 +54,7 @@ def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[
 
 
 def datasets_of(sources: Sequence[str]) -> list[DatasetReader]:
-    """Open datasets, and the datasets in folders and prefixes. Raises UsageError, DatasetError and FormatError."""
+    """Open datasets, or the datasets in folders and prefixes. Raises UsageError, DatasetError and FormatError."""
     found = open_readers([name for source in sources for name in places_of(source)], prefetch=())
     for dataset in found:
         if not dataset.is_whole:

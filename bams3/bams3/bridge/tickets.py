@@ -1,4 +1,4 @@
-"""Signed text: a server accepts it from a client only if it signed it itself, not long ago."""
+"""Signed text: a server accepts text from a client only if the server itself has signed it, and not too long ago."""
 
 import base64
 import hmac
@@ -9,23 +9,23 @@ import zlib
 from typing import Any
 
 LIFETIME = 24 * 3600
-"""Seconds for which a text is accepted: enough to read a genome."""
+"""Seconds for which a text is accepted: long enough to read a genome."""
 
 
 class Signer:
-    """Signs with a key of its own, so another process, or the next run of the server, accepts nothing of it."""
+    """Signs with a new random key, so other processes and the next run of the server do not accept its texts."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def sign(self, value: Any) -> str:
-        """Return a value (of JSON) as text of letters, digits, `-`, `_` and `.`."""
+        """Return a JSON value as signed text, which consists of letters, digits, `-`, `_` and `.`."""
         text = json.dumps([int(time.time()) + LIFETIME, value], separators=(",", ":"))
         data = _text(zlib.compress(text.encode()))
         return f"{data}.{_text(self._sum(data))}"
 
     def value(self, text: str) -> Any:
-        """Return the value; None unless it was signed here and has not expired."""
+        """Return the value of a text, or None if it was not signed here or has expired."""
         data, _, given = text.partition(".")
         if not hmac.compare_digest(_text(self._sum(data)).encode(), given.encode()):
             return None

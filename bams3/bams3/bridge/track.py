@@ -1,4 +1,4 @@
-"""The depth of a contig, some bins at a time, to be drawn as it is measured. Only columns that depth needs are read."""
+"""The depth of a contig, some bins at a time, so that it can be drawn as it is measured. Reads only hot streams."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class DepthBins(NamedTuple):
 
 
 def bin_size(length: int, bins: int) -> int:
-    """The smallest power of two, in bp, of which at most `bins` cover a contig of `length` bp."""
+    """The smallest power of two, in bp, so that at most `bins` bins of this size cover a contig of `length` bp."""
     return 1 << (max(-(-length // bins), 1) - 1).bit_length()
 
 
 def depth_track(
     dataset: DatasetReader, reference_id: int, size: int, workers: int | Workers = 1
 ) -> Generator[DepthBins, None, None]:
-    """Yield the mean depths of a contig in bins of `size` bp, a power of two; windows without reads are left out.
+    """Yield the mean depths of a contig in bins of `size` bp, a power of two, without windows that have no reads.
 
     The last bin ends at the contig's end. Raises FormatError and OSError.
     """

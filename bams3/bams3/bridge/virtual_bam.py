@@ -1,4 +1,4 @@
-"""A dataset as a BAM file and its index, of which only what is read is made."""
+"""A dataset as a BAM file and its index; only the parts that are read are made."""
 
 from array import array
 from bisect import bisect_right
@@ -15,20 +15,20 @@ from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
 LAYOUT = b"4"
-"""Changes whenever other bytes are made of the same dataset."""
+"""Must be changed whenever the same dataset gives different bytes than before."""
 
 
 def index_kind(dataset: DatasetReader) -> str:
-    """Return the usual kind of the index of its virtual BAM: "bai", or "csi" if BAI can't describe a contig."""
+    """Return the default kind of index for a dataset's virtual BAM: "bai", or "csi" if a contig is too long for BAI."""
     return "bai" if all(length <= BAI_LONGEST for _, length in dataset.references) else "csi"
 
 
 class VirtualBam:
     """The BAM file of a dataset: its header, its records in its order, and the end-of-file marker, in stored blocks.
 
-    The header and every row group begin a block, so all offsets, and a BAM index, follow from the chunk index. The
-    first row group is stored apart from the header, so that whoever reads that does not have it decoded. The same
-    dataset gives the same bytes. Thread-safe.
+    The header and every row group begin a new block, so all offsets, and a BAM index, follow from the chunk index. The
+    first row group is stored apart from the header, so that reading the header does not decode it. The same dataset
+    always gives the same bytes. Thread-safe.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class VirtualBam:
     def __init__(
         self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None, *, once: bool = False
     ) -> None:
-        """`decoder`: threads and memory, which several can share; `once`: as in `RowGroups`. Raises FormatError if the
-        dataset is damaged."""
+        """`decoder` has the threads and memory, which several virtual BAMs can share; `once` is as in `RowGroups`.
+        Raises FormatError if the dataset is damaged."""
         self._dataset = dataset
         self.row_groups = RowGroups(dataset, decoder or Decoder(), once=once)
         header = dataset.header.to_bam()
@@ -59,15 +59,15 @@ class VirtualBam:
 
     @property
     def head(self) -> int:
-        """How many bytes at the start of the file do not depend on records."""
+        """The number of bytes at the start of the file that do not depend on records."""
         return len(self._head)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `portions` does."""
+        """Return `length` bytes from `offset` on, or fewer at the end of the file. Raises the errors of `portions`."""
         return joined(self.portions(offset, length))
 
     def portions(self, offset: int, length: int) -> list[bytes | Stored]:
-        """Return the bytes that `read` returns, in portions, of which some are still to be made of records.
+        """Return the bytes that `read` returns, in portions. `Stored` portions are made later, from records.
 
         Raises FormatError if a row group is damaged, OSError if it can't be read, and DatasetError if the dataset has
         been replaced.
@@ -80,11 +80,12 @@ class VirtualBam:
         return found
 
     def read_some(self, offset: int, length: int) -> bytes:
-        """Like `read`, but no further than to the end of `head` or of a row group: without waiting for the next."""
+        """Like `read`, but only up to the end of `head` or of a row group, so that it does not wait for the next
+        one."""
         return joined(self._portions(offset, min(offset + length, self.size)))
 
     def at_hand(self, offset: int, length: int) -> bytes:
-        """Like `read_some`, but nothing if a row group has to be decoded; that begins then. Never waits."""
+        """Like `read_some`, but never waits: if a row group has to be decoded, start that and return no bytes."""
         return joined(self._portions(offset, min(offset + length, self.size), wait=False))
 
     def _portions(self, offset: int, end: int, *, wait: bool = True) -> list[bytes | Stored]:
@@ -101,11 +102,11 @@ class VirtualBam:
         return [] if data is None else [Stored(data, start, stop, apart=section == 1)]
 
     def place(self, number: int) -> tuple[int, int]:
-        """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""
+        """Return where the blocks of a row group are in the file, [start, end), by its number in the dataset."""
         return self._starts[number + 1], self._starts[number + 2]
 
     def index(self, kind: str) -> bytes:
-        """Return the bytes of the index file, "bai" or "csi". Raises UsageError if the kind can't describe it."""
+        """Return the bytes of the index file, "bai" or "csi". Raises UsageError if a contig is too long for BAI."""
         if kind not in ("bai", "csi"):
             raise UsageError(f"index {kind!r}: give bai or csi")
         if kind == "bai" and index_kind(self._dataset) == "csi":
@@ -130,7 +131,7 @@ class VirtualBam:
 
     @cached_property
     def etag(self) -> str:
-        """A strong validator: hexadecimal digits that change whenever the dataset is replaced by another one."""
+        """A strong validator: hexadecimal digits that change whenever the dataset is replaced by a different one."""
         from hashlib import sha256
 
         checksums = array("I", (entry.footer_crc32 for entry in self._dataset.index))

@@ -1,5 +1,5 @@
-"""The dictionary that footers are compressed with, so that those of small chunks take few bytes. It is a part of the
-format, like the names in it: docs/format.md, "Dictionary", has the same text. It is never changed."""
+"""The dictionary that footers are compressed with, so that footers of small chunks take few bytes. It is part of the
+format: docs/format.md, "Dictionary", has the same text. It must never change."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -45,14 +45,14 @@ TEXT = (
 
 @lru_cache(1)
 def dictionary() -> "ZstdCompressionDict":
-    """`TEXT` for zstd, as raw content."""
+    """The dictionary for zstd: `TEXT` as raw content."""
     import zstandard
 
     return zstandard.ZstdCompressionDict(TEXT, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
 def deflated(text: bytes) -> bytes:
-    """Compress the JSON of a footer to one zstd frame, with content size."""
+    """Compress the JSON of a footer to one zstd frame, whose header has the content size."""
     from bams3.codec.streams import deflate
 
     return deflate(text, LEVEL, dictionary())

@@ -15,14 +15,14 @@ class ChunkEntry(NamedTuple):
     """The index entry of a chunk: its location, and for each row group the values of its `ZoneMap`. An index has many
     row groups, so `zones` builds the zone maps on demand.
 
-    If several contigs share the chunk, `row_groups` has the values for each contig in each row group, `contigs` the
-    reference id of each, and `reference_id` is that of the first contig that may be there.
+    If several contigs share the chunk, `row_groups` has the values for each contig in each row group, `contigs` has the
+    reference id of each of these, and `reference_id` is that of the first contig that may be in the chunk.
 
-    `sha256`, of all bytes of the chunk in hex digits, is empty if an earlier version wrote the index, and if the chunk
-    was read without an index.
+    `sha256` is the hash of all bytes of the chunk in hex digits. It is empty if an earlier version wrote the index, or
+    if the chunk was read without an index.
 
-    `tiles`: for each of `row_groups`, its list of tiles (`chunk.tiles`); empty if they are not known. An entry that was
-    read from an index lacks them, since they are behind all entries there (`dataset.tiles`).
+    `tiles` has, for each of `row_groups`, its list of tiles (`chunk.tiles`); it is empty if they are unknown. An entry
+    that was read from an index lacks them, because the index has them after all entries (`dataset.tiles`).
     """
 
     path: str
@@ -38,13 +38,13 @@ class ChunkEntry(NamedTuple):
     tiles: Sequence[Sequence[int]] = ()
 
     def to_json(self) -> Sequence[Any]:
-        """As in an index: without its tiles."""
+        """The entry as in an index, without its tiles."""
         if self.sha256:
             return self[:-1]
         return self[:-2] if self.contigs else self[:-3]
 
     def to_part_json(self) -> Sequence[Any]:
-        """As in a part."""
+        """The entry as in a part."""
         return [*self.to_json(), [list(listed) for listed in self.tiles]] if self.tiles else self.to_json()
 
     @property
@@ -59,7 +59,7 @@ class ChunkEntry(NamedTuple):
 
     @property
     def order(self) -> tuple[int, int]:
-        """Sorts entries in the order of the BAM: by reference, with reads with no position last."""
+        """A key that sorts entries in the order of the BAM: by reference, with unplaced reads last."""
         return self.reference_id & 0xFFFFFFFF, self.start
 
     @property
@@ -69,7 +69,7 @@ class ChunkEntry(NamedTuple):
 
     @property
     def records_by_contig(self) -> Iterable[tuple[int, int]]:
-        """(reference id, number of records), perhaps more than once for a contig."""
+        """Pairs of reference id and number of records; a contig may have several pairs."""
         if not self.contigs:
             return [(self.reference_id, self.records)]
         return zip(self.contigs, map(_RECORDS, self.row_groups), strict=True)

@@ -1,8 +1,9 @@
 """The footer of a chunk: its contents and their locations. docs/format.md, "Chunk", specifies the bytes.
 
-A chunk ends with the footer (JSON, zstd with the dictionary in `chunk.dictionary`), its stored length (u32), the
-CRC-32 of the stored footer (u32), and the magic. All integers are little-endian. Chunks of version 1, which have no
-dictionary and more checksums, are read as well. Those of version 3 have records of several contigs in each row group.
+A chunk ends with the footer (JSON, compressed by zstd with the dictionary in `chunk.dictionary`), its stored length
+(u32), the CRC-32 of the stored footer (u32), and the magic. All integers are little-endian. Chunks of version 1, which
+use no dictionary and have more checksums, can also be read. In chunks of version 3, row groups have records of several
+contigs.
 """
 
 import json
@@ -24,21 +25,21 @@ Parsed = TypeVar("Parsed")
 
 MAGIC = b"BAMS3\x00\x02\n"  # the second-to-last byte is the version of the container
 JOINED_MAGIC = b"BAMS3\x00\x03\n"
-"""Of a chunk that several contigs share."""
+"""Magic of a chunk that several contigs share."""
 MAGICS = (b"BAMS3\x00\x01\n", MAGIC, JOINED_MAGIC)
-"""Of all versions that are read."""
+"""Magics of all versions that can be read."""
 TRAILER = struct.Struct("<II8s")
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
 SMALL_COLD, SMALL_HOT = 1 << 16, 1 << 13
-"""Bytes up to which the cold, or the hot, streams of a row group have one checksum instead of one each."""
+"""Bytes up to which all cold, or all hot, streams of a row group have one common checksum instead of one each."""
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
 
 
 def is_hot(name: str, streams: Container[str]) -> bool:
-    """Whether a stream of a row group with these streams is hot."""
+    """Whether the stream `name` is hot in a row group that has `streams`."""
     return name in HOT or (name.startswith("name") and _names_are_hot(streams))
 
 
@@ -51,19 +52,19 @@ def hot_of(streams: Mapping[str, Any]) -> set[str]:
 
 
 def parted(streams: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The names of the cold, and of the hot streams of a row group, in their order."""
+    """The names of the cold streams and of the hot streams of a row group, in their order."""
     hot = hot_of(streams)
     return [name for name in streams if name not in hot], [name for name in streams if name in hot]
 
 
 def _names_are_hot(streams: Container[str]) -> bool:
-    """Names are if they take the place of hashes."""
+    """Whether names are hot: they are if there are no hashes of them."""
     return "border" in streams and "border.hash" not in streams
 
 
 class StreamEntry(NamedTuple):
-    """Location and encoding of a stream: `offset` from the start of the chunk; lengths in bytes. `crc32`: None if the
-    stream has no checksum of its own."""
+    """Location and codec of a stream: `offset` from the start of the chunk; lengths in bytes. `crc32` is None if the
+    stream shares a checksum with others."""
 
     codec: str
     offset: int
@@ -74,10 +75,10 @@ class StreamEntry(NamedTuple):
 
 class RowGroupEntry(NamedTuple):
     """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of its records
-    in BAM encoding, its streams, and the CRC-32 of its cold and of its hot streams; None where each has its own.
+    in BAM encoding, its streams, and the CRC-32s of its cold and of its hot streams (None if each stream has its own).
 
-    `contigs`: if the chunk is shared by several contigs, those of the row group: for each its reference id, and the
-    values of the zone map of its records, but for `hot` and `cold`.
+    If several contigs share the chunk, `contigs` has those of the row group: for each its reference id, followed by the
+    values of its records' zone map without `hot` and `cold`.
     """
 
     zone: ZoneMap
@@ -90,15 +91,15 @@ class RowGroupEntry(NamedTuple):
 
     @property
     def zones(self) -> list[ZoneMap]:
-        """The zone map of the row group or, if contigs share it, of the records of each: of these, only the first has
-        the bytes of the streams."""
+        """The zone map of the row group or, if contigs share it, one for the records of each contig. Of these, only the
+        first one has the bytes of the streams."""
         if not self.contigs:
             return [self.zone]
         first, *others = (ZoneMap(*values[1:]) for values in self.contigs)
         return [first._replace(hot=self.zone.hot, cold=self.zone.cold), *others]
 
     def to_json(self) -> dict[str, Any]:
-        """As in a footer of this version."""
+        """The entry as in a footer of this version."""
         document = self._asdict()
         document["streams"] = {
             name: [codec, stored, raw] + ([] if crc32 is None else [crc32])
@@ -109,7 +110,7 @@ class RowGroupEntry(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What identifies a chunk: its dataset (`header_id`), reference (−1: reads with no position) and window."""
+    """What identifies a chunk: its dataset (`header_id`), reference (−1: unplaced reads) and window."""
 
     dataset: str
     reference_id: int
@@ -119,12 +120,12 @@ class Identity(NamedTuple):
 
 
 class Footer(NamedTuple):
-    """Everything that is needed to decode a chunk on its own.
+    """Everything that is needed to decode a chunk without its dataset.
 
-    `reference_id` (−1: reads with no position) and the window [`start`, `end`), 0-based, say where its reads start;
-    `references` lists [id, name, length] of every reference that its records mention; `dataset` identifies
-    the BAM header that defines those ids. `header`: SAM header lines that the records need (see `chunk.header`); None
-    in chunks of early versions.
+    `reference_id` (−1: unplaced reads) and the window [`start`, `end`), 0-based, say where its reads start.
+    `references` lists [id, name, length] of every reference that its records mention; `dataset` identifies the BAM
+    header that defines these ids. `header` has the SAM header lines that the records need (see `chunk.header`), or is
+    None in chunks of early versions.
     """
 
     dataset: str
@@ -149,12 +150,13 @@ class Footer(NamedTuple):
 
     @property
     def zones(self) -> list[ZoneMap]:
-        """The zone maps of its row groups, in order; if contigs share the chunk, of each contig in each row group."""
+        """The zone maps of its row groups, in order; if contigs share the chunk, one for each contig in each row
+        group."""
         return [zone for group in self.row_groups for zone in group.zones]
 
     @property
     def contigs(self) -> list[int]:
-        """The reference id that each of `zones` is of, if contigs share the chunk; otherwise empty."""
+        """The reference id for each of `zones` if contigs share the chunk; otherwise empty."""
         return [contig[0] for group in self.row_groups for contig in group.contigs]
 
     @property
@@ -177,7 +179,7 @@ class Footer(NamedTuple):
 
     @classmethod
     def from_bytes(cls, tail: bytes, name: str) -> "Footer":
-        """Parse the end of a chunk: `tail` holds at least the footer and the trailer; `name` is for messages.
+        """Parse the end of a chunk. `tail` has at least the footer and the trailer; `name` is for error messages.
 
         Raises FormatError if the bytes are damaged, or of an unknown version or encoding.
         """
@@ -185,7 +187,7 @@ class Footer(NamedTuple):
 
     @classmethod
     def dataset_of(cls, tail: bytes, name: str) -> str:
-        """The `dataset` of the same; nothing else is checked, which takes a quarter of the time."""
+        """Only the `dataset` of the footer. Nothing else is checked, which takes a quarter of the time."""
         return _parsed(tail, name, cls._dataset_of)
 
     @classmethod
@@ -232,7 +234,7 @@ class Footer(NamedTuple):
             raise ValueError("references or read groups differ from those of its row groups")
 
     def check(self, body: int, name: str) -> None:
-        """Raise FormatError unless the footer is consistent and possible for a chunk with `body` bytes before it."""
+        """Raise FormatError unless the footer is consistent, and possible for a chunk with `body` bytes before it."""
         try:
             self._check_values()
             lengths = {reference: length for reference, _, length in self.references}
@@ -245,7 +247,7 @@ class Footer(NamedTuple):
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
-        at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
+        at = [len(MAGIC)]  # offsets of the next cold stream and of the next hot stream
         at.append(at[0] + sum(group.zone.cold for group in self.row_groups))
         for number, group in enumerate(self.row_groups):
             hot_streams, limit = hot_of(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
@@ -276,7 +278,7 @@ class Footer(NamedTuple):
 
 
 def _parsed(tail: bytes, name: str, of: Callable[[dict[str, Any], int], Parsed]) -> Parsed:
-    """What `of` makes of the document at the end of a chunk, and of its version. Raises FormatError."""
+    """Parse the document at the end of a chunk, and call `of` with it and its version. Raises FormatError."""
     stored_length = trailer_length(tail, name)
     if stored_length + TRAILER.size > len(tail):
         raise FormatError(
@@ -300,8 +302,8 @@ def _parsed(tail: bytes, name: str, of: Callable[[dict[str, Any], int], Parsed])
 
 
 def joined_zone(zones: Iterable[Sequence[int]]) -> ZoneMap:
-    """The zone map of a row group that contigs share, from the zone maps of each, or from their values without `hot`
-    and `cold`."""
+    """The zone map of a row group that contigs share, from the zone maps of the contigs, or from their values without
+    `hot` and `cold`."""
     columns = list(zip(*zones, strict=True))
     if not len(ZONE_FIELDS) <= len(columns) <= len(ZoneMap._fields):
         raise ValueError("invalid contigs in a row group")
@@ -318,12 +320,12 @@ def _of(group: RowGroupEntry, reference_id: int) -> set[int]:
 
 
 def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGroupEntry]:
-    """The row groups of a footer, whose streams are placed: the cold ones of all, then the hot ones of all. Raises
-    LookupError, TypeError, ValueError."""
+    """The row groups of a footer, with the offsets of their streams: the chunk has the cold streams of all row groups,
+    followed by all hot ones. Raises LookupError, TypeError, ValueError."""
     told = []
     for document in documents:
         streams = document.pop("streams")
-        length = 1 if version > 1 else 2  # place of the stored length
+        length = 1 if version > 1 else 2  # index of the stored length
         hot_streams, sizes = hot_of(streams), [0, 0]
         for name, entry in streams.items():
             sizes[name in hot_streams] += entry[length]
@@ -334,7 +336,7 @@ def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGr
             else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
         )
         told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, hot_streams))
-    at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
+    at = [len(MAGIC)]  # offsets of the next cold stream and of the next hot stream
     at.append(at[0] + sum(zone.cold for zone, *_ in told))
     for document, (zone, contigs, streams, hot_streams) in zip(documents, told, strict=True):
         cold, hot = document.pop("checksums") if version > 1 else (None, None)

@@ -1,8 +1,8 @@
-"""The SAM header in the footer of a chunk: with it, other tools can use the records of a chunk without its dataset.
+"""The SAM header in the footer of a chunk, so that other tools can use the records of a chunk without its dataset.
 
-The whole header is kept if it is small compared with the chunk. Otherwise, these lines that its records need are kept:
+The whole header is kept if it is small compared to the chunk. Otherwise, only the lines that its records need are kept:
 @HD, the @SQ lines of the contigs that they mention, the @RG lines of their read groups, and the @PG lines of the
-programs in their PG tags with the programs before those. docs/format.md, "Header of a chunk", specifies this.
+programs in their PG tags and of the previous programs. docs/format.md, "Header of a chunk", specifies this.
 """
 
 from collections.abc import Iterable
@@ -18,24 +18,24 @@ _KINDS = (b"@HD", b"@SQ", b"@RG", b"@PG", b"@CO")
 
 
 class HeaderLines:
-    """The header of a dataset, prepared once, of which every chunk keeps what it needs."""
+    """The header of a dataset, prepared once for all chunks, each of which keeps the lines that it needs."""
 
     def __init__(self, header: Header) -> None:
-        """`header`: the dataset's."""
+        """`header` is that of the dataset."""
         self.references = header.references
         self._header = header
         self._text = header.text.rstrip(b"\0")
 
     @cached_property
     def _compressed(self) -> int:
-        """Its text's size when it is compressed."""
+        """The compressed size of the header's text."""
         import zstandard
 
         return len(zstandard.ZstdCompressor(level=LEVEL).compress(self._text))
 
     @cached_property
     def _is_enough(self) -> bool:
-        """Whether the text is enough to restore the header."""
+        """Whether the header can be restored from its text alone."""
         try:
             restored = Header.from_text(self._text).references
         except SourceError:
@@ -55,7 +55,7 @@ class HeaderLines:
         self, references: Iterable[int], read_groups: Iterable[str], programs: Iterable[str], size: int
     ) -> bytes:
         """Return the header text for a chunk whose streams take `size` bytes and whose records mention these references
-        (by id), read groups and programs; `programs` is not looked at if the whole header is kept."""
+        (by id), read groups and programs. `programs` is not iterated if the whole header is kept."""
         if self._compressed * SHARE <= size and self._is_enough:
             return self._text
         kept = self._lines[b"@HD"][:1]
@@ -67,7 +67,7 @@ class HeaderLines:
 
 
 def joined(texts: Iterable[bytes], references: Iterable[tuple[str, int]]) -> Header:
-    """Return the header of several chunks of a dataset: these references, and every line of the chunks' texts once."""
+    """Return the header of several chunks of a dataset: these references, and each line of the chunks' texts once."""
     known = tuple(references)
     found: dict[bytes, dict[bytes, None]] = {kind: {} for kind in _KINDS}
     for text in dict.fromkeys(texts):
@@ -80,7 +80,7 @@ def joined(texts: Iterable[bytes], references: Iterable[tuple[str, int]]) -> Hea
 
 
 def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:
-    """Lines by kind, without line ends; lines of another kind are left out."""
+    """Lines by kind, without line ends; lines of other kinds are omitted."""
     found: dict[bytes, list[bytes]] = {kind: [] for kind in _KINDS}
     for line in text.split(b"\n"):
         line = line.rstrip(b"\r")
@@ -90,7 +90,7 @@ def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:
 
 
 def _contigs(lines: Iterable[bytes], references: Iterable[tuple[str, int]]) -> list[bytes]:
-    """The @SQ lines of contigs; where there is none, one that has the name and length."""
+    """The @SQ lines of contigs. If a contig has none, a line with its name and length is made."""
     by_name = {field_of(line, b"SN"): line for line in lines}
     return [
         by_name.get(as_bytes(name)) or b"@SQ\tSN:%s\tLN:%d" % (as_bytes(name), length)
@@ -103,7 +103,7 @@ def _joined(lines: Iterable[bytes]) -> bytes:
 
 
 def _chain(lines: list[bytes], programs: set[bytes]) -> list[bytes]:
-    """The @PG lines of some programs and of all before them (PP), in the order of the header."""
+    """The @PG lines of some programs and of all their previous programs (PP), in the order of the header."""
     by_id = {field_of(line, b"ID"): line for line in lines}
     wanted: set[bytes | None] = set()
     for program in programs:

@@ -1,4 +1,4 @@
-"""Row groups that several contigs share, as one row group for each contig."""
+"""Row groups that several contigs share, presented as one row group for each contig."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 _RECORDS, _COLD = (itemgetter(ZoneMap._fields.index(name)) for name in ("records", "cold"))
 
 _recent: deque[Any] = deque(maxlen=4)
-"""Shared row groups that were decoded last: the contigs of a row group are read one after another."""
+"""The shared row groups that were decoded last, because the contigs of a row group are read one after another."""
 
 
 class _Joined(Columns):
-    """The records of a shared row group as they were encoded: those of the joined contig."""
+    """The records of a shared row group as they were encoded, on the joined contig."""
 
     def __init__(self, name: str, streams: Mapping[str, Any], zone: ZoneMap, reference_id: int) -> None:
         self.name, self.reference_id = name, reference_id
@@ -109,7 +109,7 @@ class SharedRowGroup(RowGroup):
         return array("q", accumulate(self.l_seq, initial=0))
 
     def text_of(self, first: int, last: int) -> tuple[Any, Any]:
-        """SEQ and QUAL of the records [first, last), as `seq` and `qual`."""
+        """SEQ and QUAL of the records [first, last), like `seq` and `qual`."""
         (seq, starts, _), places = self._sequences, self.quality_starts
         return memoryview(seq)[starts[first] : starts[last]], memoryview(self.qual)[
             places[first] : places[last]
@@ -117,13 +117,14 @@ class SharedRowGroup(RowGroup):
 
 
 class ContigRowGroup(RowGroup):
-    """The records of one contig in a row group that several share. Columns are cut out of the shared ones; the streams
-    of tags are made from the records."""
+    """The records of one contig in a row group that several contigs share. Columns are cut out of the shared ones; the
+    streams of tags are encoded again from the records."""
 
     def __init__(
         self, shared: SharedRowGroup, number: int, zone: ZoneMap, reference_id: int, first: int
     ) -> None:
-        """`number`: its place among the row groups of the contig in this chunk; `first`: of its records in `shared`."""
+        """`number` is its index among the contig's row groups in this chunk; `first`, that of its first record in
+        `shared`."""
         self._shared, self._reference_id = shared, reference_id
         self._first, self._last = first, first + zone.records
         self.chunk, self.number, self.zone = shared.chunk, number, zone
@@ -230,7 +231,7 @@ class ContigRowGroup(RowGroup):
 
 
 class _Encoded(dict[str, Any]):
-    """The streams that the records would have if the contig did not share its row group; made on first use."""
+    """The streams that the records would have if the contig did not share its row group. They are made on first use."""
 
     def __init__(self, group: ContigRowGroup) -> None:
         self._group: ContigRowGroup | None = group
@@ -244,13 +245,13 @@ class _Encoded(dict[str, Any]):
 
 
 class SharedRowGroups:
-    """The row groups of a chunk that contigs share, and where in them each contig is."""
+    """The row groups of a chunk that contigs share, and the places of the contigs in them."""
 
     def __init__(self, chunk: StoredChunk) -> None:
         self._chunk = chunk
         self._alive: WeakValueDictionary[int, SharedRowGroup] = WeakValueDictionary()
         zones = chunk.zones
-        self._starts = [place for place, zone in enumerate(zones) if zone.hot]  # places of the first contigs
+        self._starts = [place for place, zone in enumerate(zones) if zone.hot]  # indices of first contigs
         self._ranges: list[tuple[ZoneMap, Range, Range]] = []
         cold_at = len(JOINED_MAGIC)
         hot_at = cold_at + sum(map(_COLD, zones))

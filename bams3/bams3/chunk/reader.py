@@ -1,4 +1,4 @@
-"""Reading a chunk: `ChunkReader` knows where everything is."""
+"""Reading a chunk: `ChunkReader` knows where its row groups and streams are."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from bams3.chunk.joined import SharedRowGroups
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
-LEAST_GAP = 1 << 8  # bytes that are worth to be left out when a chunk on disk is read
+LEAST_GAP = 1 << 8  # bytes; smaller gaps are not skipped when a chunk on disk is read
 
 
 class ChunkReader:
-    """One chunk in a storage: `path`, `name` (for messages). Its footer is read on first use.
+    """One chunk in a storage, with its `path`, and its `name` for error messages. Its footer is read on first use.
 
-    `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.
+    `numbers`, if not None, maps the reference ids that the chunk stores to those that its row groups return.
     """
 
     numbers: dict[int, int] | None = None
@@ -44,12 +44,12 @@ class ChunkReader:
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
         contigs: Sequence[int] = (), earlier: Sequence[str] = (), recheck: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
+        """All but the first two parameters come from the dataset. They save requests; the footer must match them.
 
-        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id; `contigs`: if several
-        contigs share the chunk, the reference id that each of `zones` is of; `earlier`: ids of headers that it may
-        have been written with, besides that of the identity; `recheck`: called if the chunk is missing or another
-        one; raises an error if the dataset has been replaced.
+        `zones`: the zone maps of its row groups. `references`: (name, length) of all references, by id. `contigs`: if
+        several contigs share the chunk, the reference id for each of `zones`. `earlier`: ids of headers that it may
+        have been written with instead of that of the identity. `recheck`: called if the chunk is missing or a different
+        one; it raises an error if the dataset has been replaced.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
@@ -92,7 +92,7 @@ class ChunkReader:
         tail = held.cut(start, length) if held else self.read(start, length)
         try:
             footer = self._parsed(tail)
-        except FormatError:  # perhaps it was damaged in transfer
+        except FormatError:  # it may have been damaged in transfer
             try:
                 footer = self._parsed(self.read(start, length))
             except FormatError:
@@ -103,12 +103,12 @@ class ChunkReader:
 
     @property
     def dataset(self) -> str:
-        """The `header_id` that its footer names; nothing else in the footer is checked. Raises FormatError if the chunk
-        is missing, or its end damaged."""
+        """The `header_id` in its footer. Nothing else in the footer is checked. Raises FormatError if the chunk is
+        missing, or if its end is damaged."""
         return Footer.dataset_of(self._whole(self.read(*self._footer_range)), self.name)
 
     def entry(self, path: str, reference_id: int) -> ChunkEntry:
-        """Its entry in the index of a dataset in which it has this path and reference id, from its footer."""
+        """The chunk's index entry, made from its footer, for a dataset in which it has this path and reference id."""
         footer = self.footer
         ending = self.size - len(MAGIC) - sum(zone.hot + zone.cold for zone in footer.zones)
         return ChunkEntry(
@@ -149,7 +149,7 @@ class ChunkReader:
         return footer
 
     def _whole(self, tail: bytes) -> bytes:
-        """The end of the chunk, if the footer is longer than what was read of it."""
+        """The end of the chunk with the whole footer; reads more of it if `tail` is too short."""
         wanted = trailer_length(tail, self.name) + TRAILER.size
         return self.read(self.size - wanted, wanted) if len(tail) < wanted <= self.size else tail
 
@@ -170,12 +170,12 @@ class ChunkReader:
 
     @property
     def zones(self) -> list[ZoneMap]:
-        """The zone maps of its row groups, in order; if contigs share it, of each contig in each row group."""
+        """The zone maps of its row groups, in order; if contigs share it, one for each contig in each row group."""
         return self._zones if self._zones is not None else self.footer.zones
 
     @property
     def contigs(self) -> Sequence[int]:
-        """The reference id that each of `zones` is of, if contigs share the chunk; otherwise empty."""
+        """The reference id for each of `zones` if contigs share the chunk; otherwise empty."""
         return self._contigs if self._zones is not None else self.footer.contigs
 
     @cached_property
@@ -192,7 +192,8 @@ class ChunkReader:
 
     @property
     def stored_row_groups(self) -> Iterator[RowGroup]:
-        """The row groups as they are stored, in order: if contigs share the chunk, each has records of several."""
+        """The row groups as they are stored, in order. If contigs share the chunk, each has records of several
+        contigs."""
         if self.contigs:
             yield from self.shared_row_groups
             return
@@ -214,7 +215,7 @@ class ChunkReader:
         return self._spans(wanted)
 
     def plan_streams(self, groups: Sequence[RowGroup], wanted: Callable[[str], bool]) -> list[Span]:
-        """Like `plan`, the requests for streams, chosen by name, that no span of the row groups covers yet."""
+        """Like `plan`, but for streams whose names are `wanted`, and that no span of the row groups covers yet."""
         found: list[tuple[Range, list[Span]]] = []
         for group in groups:
             for name in group.entry.streams:
@@ -226,9 +227,9 @@ class ChunkReader:
         return self._spans(found)
 
     def fetch_hot(self, groups: Sequence[RowGroup], without: Sequence[str]) -> None:
-        """Fetch the hot streams of some row groups at once, but not those in `without` if they can be left out.
+        """Fetch the hot streams of some row groups at once, without those in `without` if they can be skipped.
 
-        The footer is read before, so this is for chunks on disk, which need no request.
+        This reads the footer first, so it is meant for chunks on disk, where that takes no request.
         """
         wanted: list[tuple[Range, list[Span]]] = []
         for group in groups:
@@ -244,7 +245,7 @@ class ChunkReader:
             span.fill(data)
 
     def _spans(self, wanted: Sequence[tuple[Range, list[Span]]], gap: int = GAP) -> list[Span]:
-        """Merge ranges into spans, and append each span to the lists of the ranges it covers."""
+        """Merge ranges into spans, and append each span to the lists of the ranges that it covers."""
         spans = []
         for run in merge_ranges([place for place, _ in wanted], gap):
             span = Span(self, run.start, run.end - run.start)
@@ -280,7 +281,7 @@ class ChunkReader:
 
 
 class ContigChunk(ChunkReader):
-    """The records of one contig in a chunk that several share."""
+    """The records of one contig in a chunk that several contigs share."""
 
     def __init__(self, shared: ChunkReader, contig: int) -> None:
         """`contig`: a reference id as the chunk stores it."""
@@ -290,12 +291,12 @@ class ContigChunk(ChunkReader):
 
     @property
     def again(self) -> Callable[[], ChunkReader]:
-        """A picklable function that opens it again in another process, without any data that was read."""
+        """Like `ChunkReader.again`."""
         return partial(_again, self.shared.again, self.contig)
 
     @property
     def numbers(self) -> dict[int, int] | None:
-        """Maps the reference ids that the chunk stores to those that its row groups give, if they differ."""
+        """Maps the reference ids that the chunk stores to those that its row groups return, if they differ."""
         return self.shared.numbers
 
     @numbers.setter
@@ -362,8 +363,8 @@ def _reopened(
 
 
 def open_chunk(source: Any) -> ChunkReader:
-    """Open a chunk without its dataset: at a path or URI, from standard input (`-`) or a pipe, from bytes, or from an
-    open binary file. Raises FormatError, UsageError."""
+    """Open a chunk without its dataset. `source` is a path or URI, standard input (`-`) or a pipe, bytes, or an open
+    binary file. Raises FormatError and UsageError."""
     from bams3.storage import is_remote, memory, open_object, uri_of
 
     if isinstance(source, bytes | bytearray | memoryview):
@@ -383,7 +384,7 @@ def open_chunk(source: Any) -> ChunkReader:
 
 
 def contig_in(path: str) -> tuple[str, int | None]:
-    """Split the path or URI of a chunk from the reference id of one contig of it: `PATH.chunk#ID`."""
+    """Split `PATH.chunk#ID` into the path or URI of a chunk, and the reference id of one of its contigs, or None."""
     chunk, _, number = path.rpartition("#")
     if chunk.endswith(".chunk") and len(number) <= 10 and number.isascii() and number.isdigit():
         return chunk, int(number)

@@ -1,4 +1,4 @@
-"""A row group of a chunk: its zone map at once, its columns on demand."""
+"""A row group of a chunk. Its zone map is known from the start; its columns are decoded on demand."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bams3.errors import FormatError, SourceError
 
 
 class StoredChunk(StoredStreams, Protocol):
-    """What row groups, and those who plan requests for them, need of a `ChunkReader`; its methods are described there.
+    """The part of `ChunkReader` that row groups, and code that plans requests for them, need. See there.
 
-    `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.
+    `numbers`, if not None, maps the reference ids that the chunk stores to those that its row groups return.
     """
 
     path: str
@@ -42,9 +42,9 @@ class StoredChunk(StoredStreams, Protocol):
 
 
 class RowGroup(Columns):
-    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
+    """A row group of a chunk. Its zone map, `zone`, is known from the start; its columns are decoded on demand.
 
-    `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
+    `hot` and `cold` are the ranges of its streams. `spans` has the spans that were fetched, or will be.
     """
 
     def __init__(self, chunk: StoredChunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
@@ -88,7 +88,7 @@ class RowGroup(Columns):
         return self._stored.entry
 
     def read_with(self, name: str) -> Range:
-        """Which bytes have to be read for a stream: its own, or those that it shares a checksum with."""
+        """The bytes that have to be read for a stream: its own, or those of all streams that share its checksum."""
         return self._stored.read_with(name)
 
     def load(self) -> None:
@@ -97,7 +97,7 @@ class RowGroup(Columns):
             self._stored.have(*place)
 
     def block(self) -> Any:
-        """Like `Columns.block`, and checked against the records' checksum."""
+        """Like `Columns.block`, but checked against the records' checksum."""
         block = self.stored_block()
         if self.chunk.numbers is None:
             return block
@@ -112,7 +112,7 @@ class RowGroup(Columns):
         return block
 
     def check(self, found: int) -> None:
-        """Raise FormatError unless the CRC-32 that was found of the records is that of those that were encoded."""
+        """Raise FormatError unless `found`, the CRC-32 of the decoded records, is that of the encoded ones."""
         if found != self.entry.crc32:
             raise FormatError(
                 f"{self.name}: the records differ from those that were converted (checksum); "
@@ -120,7 +120,7 @@ class RowGroup(Columns):
             )
 
     def valid_block(self, references: int) -> Any:
-        """Like `block`, of records that are valid with a header of so many references. Raises FormatError."""
+        """Like `block`, but raises FormatError unless the records are valid with a header of this many references."""
         self.load()
         try:
             return walk(self.block().data, references)[0]

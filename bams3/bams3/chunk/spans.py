@@ -13,7 +13,7 @@ Range = tuple[int, int]
 
 
 class StoredStreams(Protocol):
-    """What is needed of a `ChunkReader`."""
+    """The part of `ChunkReader` that streams need."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Span:
         return self._data
 
     def fill(self, data: memoryview) -> None:
-        """Take the bytes, which were fetched along with others."""
+        """Set the bytes, if they were fetched together with others."""
         self._data = data
 
     def has(self, start: int, length: int) -> bool:
@@ -52,17 +52,17 @@ class Span:
         return self.fetch()[start - self.start : start - self.start + length]
 
     def cut(self, start: int, length: int) -> bytes:
-        """The same, copied."""
+        """Like `view`, but copied."""
         return bytes(self.view(start, length))
 
 
 class Streams(dict[str, bytes]):
-    """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
+    """The streams of one row group: fetched, checked and decompressed on first use; b"" if there is no such stream."""
 
     def __init__(self, chunk: StoredStreams, number: int, where: str, hot: Range, cold: Range) -> None:
         self._chunk, self._number, self._where = chunk, number, where
         self._places = cold, hot
-        self._checked: dict[bool, memoryview] = {}  # hot or cold streams with one checksum
+        self._checked: dict[bool, memoryview] = {}  # hot or cold streams with a common checksum
         self.spans: list[Span] = []
         self._entry: RowGroupEntry | None = None
 
@@ -97,7 +97,7 @@ class Streams(dict[str, bytes]):
         return stream.offset, stream.stored
 
     def stored(self) -> dict[str, memoryview]:
-        """The stored bytes of all streams, not copied. Raises FormatError if any are damaged, even when read again."""
+        """The stored bytes of all streams, not copied. Raises FormatError if any are damaged, even if read again."""
         entries = self.entry.streams
         hot_streams = hot_of(entries)
         views = [(self._holder(*place) or self._chunk).view(*place) for place in self._places]
@@ -111,7 +111,7 @@ class Streams(dict[str, bytes]):
         return found
 
     def bytes_of(self, name: str, entry: StreamEntry) -> memoryview:
-        """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even when read again."""
+        """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even if read again."""
         if entry.crc32 is not None and (held := self._holder(entry.offset, entry.stored)):
             return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32, held)
         hot = is_hot(name, self.entry.streams)
@@ -128,7 +128,7 @@ class Streams(dict[str, bytes]):
         return self._read(f"stream '{name}'", place, entry.crc32, self._holder(*place))
 
     def _read(self, what: str, place: Range, crc32: int | None, held: Span | None) -> memoryview:
-        """Check the bytes of a place, which are those that a span has, if one has them."""
+        """Return the checked bytes of a range, from the span `held` if it is given."""
         stored = (held or self._chunk).view(*place)
         if streams.checksum(stored) != crc32:
             stored = self._chunk.view(*place)
@@ -147,4 +147,4 @@ class Streams(dict[str, bytes]):
             data: bytes = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:
             raise FormatError(f"{self._where}: {error}") from error
-        return self.setdefault(name, data)  # another thread may have it, and point into its own
+        return self.setdefault(name, data)  # another thread may use its own result, so keep that

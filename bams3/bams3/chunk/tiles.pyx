@@ -1,10 +1,11 @@
 # Compiled with -O1: no run spends its time here.
-"""Where in the records of a row group tiles of 2^14 bp begin, so that a BAM index need not name the whole row group.
+"""Where tiles of 2^14 bp begin in the records of a row group, so that a BAM index can point into the row group.
 
-A tile is the positions [t << 14, (t + 1) << 14) of a contig, 0-based: what an entry of a BAI's linear index stands for.
+Tile t is the positions [t << 14, (t + 1) << 14) of a contig, 0-based, like an entry of a BAI's linear index.
 docs/format.md, "Tiles", says which tiles of a row group are listed. A list has three numbers for each: the tile `t`,
-the offset of the first record that starts at or after the tile's start (if there is none, the end of the records), and
-that of the first one that ends after it. Offsets are in bytes of the row group's records in BAM encoding.
+the offset of the first record that starts at or after the tile's start (the end of the records if there is none), and
+the offset of the first record that ends after the tile's start. Offsets are in bytes of the row group's records in BAM
+encoding.
 """
 
 from cpython cimport array
@@ -18,7 +19,7 @@ from bams3.bam.fields cimport record_flag, record_pos, record_ref
 from bams3.codec.cigars cimport resolve
 
 TILE_SHIFT = SHIFT
-LEAST_BYTES = 1 << 18  # of records between the starts of two listed tiles
+LEAST_BYTES = 1 << 18  # least bytes of records between the starts of two listed tiles
 
 cdef array.array INT32 = array.array("i"), UINT32 = array.array("I"), INT64 = array.array("q")
 
@@ -33,7 +34,7 @@ cdef inline int64_t end_of(const uint8_t *r) noexcept nogil:
 
 
 cdef tuple places_of(block):
-    """POS and ends of records, array('i')."""
+    """POS and ends (exclusive) of records, array('i') each."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -47,9 +48,10 @@ cdef tuple places_of(block):
 
 
 def tiles_of(block, places=None):
-    """List the tiles of a row group, whose records are of one contig: array('I'). Empty for reads with no position.
+    """List the tiles of a row group whose records are on one contig: array('I'). It is empty for unplaced reads.
 
-    `places`: POS and ends of its records, array('i'), if they are known."""
+    `places` is a pair of POS and ends of its records, array('i') each, if they are known.
+    """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef const int32_t[::1] pos, ends
@@ -63,7 +65,7 @@ def tiles_of(block, places=None):
     pos, ends = places_of(block) if places is None else places
     if not n == pos.shape[0] == ends.shape[0]:
         raise ValueError("as many places as records are needed")
-    first, last = max(pos[0], 0) >> SHIFT, (max(pos[n - 1], 0) >> SHIFT) + 1  # into which records may reach
+    first, last = max(pos[0], 0) >> SHIFT, (max(pos[n - 1], 0) >> SHIFT) + 1  # tiles that records may reach
     if last <= first:  # they are not sorted
         return array.clone(UINT32, 0, zero=False)
     found = array.clone(UINT32, COLUMNS * ((offsets[n] - offsets[0]) // least + 1), zero=False)
@@ -96,7 +98,8 @@ def tiles_of(block, places=None):
 def packed(lists, firsts):
     """Pack lists of tiles, one for each row group, in four columns of integers.
 
-    `firsts`: the tile that each row group begins in. docs/format.md describes the columns, and what `unpacked` checks.
+    `firsts` has the tile in which each row group begins. docs/format.md describes the columns, and what `unpacked`
+    checks.
     """
     counts, tiles, starts, backs = [], [], [], []
     for listed, first in zip(lists, firsts, strict=True):
@@ -111,11 +114,27 @@ def packed(lists, firsts):
 
 
 def unpacked(counts, tiles, starts, backs, firsts, lasts, sizes):
-    """The lists that were packed: array('I') of all of them, and array('q') of where each begins, and of the end.
+    """Unpack lists of tiles.
 
-    `firsts`, `lasts`: the tiles in which the first and the last record of each row group start (the last one is −2
-    where nothing may be listed); `sizes`: bytes of its records. Raises ValueError unless such row groups can have these
-    tiles.
+    Parameters
+    ----------
+    counts, tiles, starts, backs
+        The columns that `packed` returned.
+    firsts, lasts
+        The tiles in which the first and the last record of each row group start. The latter is −2 if no tiles may be
+        listed.
+    sizes
+        The bytes of each row group's records.
+
+    Returns
+    -------
+    tuple of array
+        All lists, concatenated, array('I'), and where each of them begins, followed by the end, array('q').
+
+    Raises
+    ------
+    ValueError
+        If row groups of this kind cannot have these tiles.
     """
     cdef const int64_t[::1] numbers = array.array("q", counts), steps = array.array("q", tiles)
     cdef const int64_t[::1] lengths = array.array("q", starts), back = array.array("q", backs)

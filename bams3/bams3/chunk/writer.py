@@ -1,4 +1,4 @@
-"""Writing a chunk: row groups in, one object out."""
+"""Writing a chunk: one object from compressed row groups."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,22 +27,25 @@ from bams3.chunk.tiles import tiles_of
 from bams3.codec import ENCODINGS, ZoneMap, joined, streams, text_values
 from bams3.codec.encoder import encode
 
-SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
-COPIED = 1 << 20  # … and that are copied at a time
+SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory, at most
+COPIED = 1 << 20  # bytes of them that are copied at a time
 
 
 class _Spooled(tempfile.SpooledTemporaryFile[bytes]):
-    """A temporary file that is in memory until it has many bytes."""
+    """A temporary file that stays in memory until it has many bytes."""
 
     def rollover(self) -> None:
-        temporary.folder()  # whose first call warns
+        temporary.folder()  # its first call warns
         super().rollover()
 
 
 @dataclass
 class CompressedRowGroup:
-    """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length); `programs`: the values
-    of the records' PG tags; `contigs`: see `RowGroupEntry`; `tiles`: a list as in `chunk.tiles`."""
+    """A row group that is ready to be written.
+
+    `streams` maps name → (codec, stored bytes, raw length). `programs` has the values of the records' PG tags. For
+    `contigs`, see `RowGroupEntry`; `tiles` is a list as in `chunk.tiles`.
+    """
 
     zone: ZoneMap
     references: list[int]
@@ -55,13 +58,13 @@ class CompressedRowGroup:
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
-    """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
+    """Encode and compress a RecordBlock. Most of the work is done without the GIL."""
     encoded, zone, references, read_groups = encode(block, reference_id, level)
     return _compressed(block, level, encoded, zone, references, read_groups)
 
 
 def compress_joined(block: Any, lengths: Sequence[int], level: int) -> CompressedRowGroup:
-    """Like `compress_row_group`, of records of several contigs; `lengths` are those of all references, by id."""
+    """Like `compress_row_group`, but for records of several contigs. `lengths` are those of all references, by id."""
     encoded, contigs, references, read_groups = joined.encode(block, lengths, level)
     zone = joined_zone(contig[1:] for contig in contigs)
     return _compressed(block, level, encoded, zone, references, read_groups, contigs)
@@ -82,8 +85,8 @@ def _compressed(
 
 
 def stored_row_group(group: RowGroup, tiles: Sequence[int] | None) -> CompressedRowGroup:
-    """A row group of an existing chunk, as it is stored there. `tiles`: its list, or None if it is not known; then the
-    records are decoded. Raises FormatError if it is damaged."""
+    """A row group of an existing chunk, as it is stored there. `tiles` is its list; if it is None, the records are
+    decoded to make the list. Raises FormatError if the row group is damaged."""
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.zone, entry.references, entry.read_groups, group.text_values("PG"), entry.crc32,
@@ -93,13 +96,14 @@ def stored_row_group(group: RowGroup, tiles: Sequence[int] | None) -> Compressed
 
 
 def listed(group: RowGroup) -> Sequence[int]:
-    """The list of tiles of a row group as it is stored, from its records. Raises FormatError if it is damaged."""
+    """The list of tiles of a stored row group, made from its records. Raises FormatError if the row group is
+    damaged."""
     return () if group.entry.contigs else tiles_of(group.stored_block())
 
 
 def _described(group: CompressedRowGroup, *parts: list[str]) -> RowGroupEntry:
-    """The entry of a row group in the footer, which does not say where its streams are. `parts`: the names of the cold,
-    and of the hot ones."""
+    """The entry of a row group in the footer, without the offsets of its streams. `parts` has the names of the cold
+    streams and of the hot streams."""
     entries, checksums = {}, []
     sizes, small = (group.zone.cold, group.zone.hot), (SMALL_COLD, SMALL_HOT)
     for names, size, most in zip(parts, sizes, small, strict=True):
@@ -125,10 +129,11 @@ def write_chunk(
     *,
     is_joined: bool = False,
 ) -> ChunkEntry:
-    """Write a chunk; returns its index entry. `header`: the dataset's; `is_joined`: contigs share the chunk.
+    """Write a chunk; returns its index entry. `header` is that of the dataset; `is_joined` means that contigs share the
+    chunk.
 
-    Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
-    until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
+    Cold streams are written immediately. The hot streams of all row groups follow at the end, contiguously. Until then,
+    they are kept in memory or, if they have more than `SPILL` bytes, in a temporary file.
     """
     entries: list[RowGroupEntry] = []
     programs: set[str] = set()

@@ -1,11 +1,11 @@
 # Compiled with -O1: no run spends its time here.
-"""Limits on the row groups of a chunk, checked on zone maps from its footer and from the dataset's index alike."""
+"""Limits on the row groups of a chunk, which are checked on zone maps both from its footer and from the index."""
 
 from libc.stdint cimport int64_t
 
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 
-LAST = (1 << 31) - 1  # past every position
+LAST = (1 << 31) - 1  # greater than every position
 MAX_RECORDS = 1 << 16  # in a row group
 MAX_BYTES = (1 << 25) + (1 << 31)  # bytes of the records of a row group: one more record may exceed 32 MiB
 SHORTEST_RECORD = 36  # bytes
@@ -17,7 +17,7 @@ cdef int64_t last = LAST, max_records = MAX_RECORDS, max_bytes = MAX_BYTES, shor
 
 
 cdef int64_t exact(value, str what) except? -1:
-    """An integer that fits in 64 bits. Raises ValueError for anything else."""
+    """Convert an integer that fits in 64 bits. Raises ValueError for anything else."""
     cdef int overflow = 0
     cdef int64_t number
     if type(value) is not int:
@@ -56,9 +56,11 @@ cdef int check(const int64_t *zone, Py_ssize_t number, int64_t low, int64_t limi
 
 
 def check_joined(contigs, zones, int64_t reference_id, int64_t start, int64_t end, lengths):
-    """Raise ValueError unless a chunk that contigs share can have row groups with these zone maps, one for each contig
-    in a row group, whose reference ids are `contigs` and whose `lengths` are in bp. The window is that of the first
-    contig that may be there, `reference_id`."""
+    """Raise ValueError unless a chunk that contigs share can have row groups with these zone maps.
+
+    There is a zone map for each contig in each row group. `contigs` has their reference ids, and `lengths` the lengths
+    in bp. The window [start, end) is that of the first contig that may be in the chunk, `reference_id`.
+    """
     cdef int64_t zone[<int> FIELDS]
     cdef int64_t contig, length, before = -1, low = -1
     cdef Py_ssize_t n = len(contigs), i, number = 0
@@ -83,8 +85,10 @@ def check_joined(contigs, zones, int64_t reference_id, int64_t start, int64_t en
 
 
 def check_zones(zones, int64_t reference_id, int64_t start, int64_t end, int64_t length):
-    """Raise ValueError unless row groups with these zone maps (or lists of their values) can follow each other in a
-    chunk of the window [start, end), 0-based, of a reference of `length` bp (-1: reads with no position, in any order).
+    """Raise ValueError unless consecutive row groups of a chunk can have these zone maps (or lists of their values).
+
+    The chunk is that of the window [start, end), 0-based, of a reference with `length` bp. A reference id of -1 means
+    unplaced reads, in any order.
     """
     cdef int64_t zone[<int> FIELDS]
     cdef bint placed = reference_id >= 0
@@ -93,8 +97,8 @@ def check_zones(zones, int64_t reference_id, int64_t start, int64_t end, int64_t
     if not zones:
         raise ValueError("invalid numbers in a row group")
     if placed:
-        low = start or -1  # records at -1 belong to the first window …
-        limit = end if end < length else last  # … and those past a contig's end to the last
+        low = start or -1  # records at -1 belong to the first window
+        limit = end if end < length else last  # records past a contig's end belong to the last window
     for row in zones:
         read(row, zone)
         check(zone, number, low, limit)

@@ -49,7 +49,7 @@ EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "paced": _RELATED,
     },
 }
-"""Those that earlier versions wrote; each with the prefixes of streams that `encode` writes otherwise even then."""
+"""Encodings of earlier versions, by field, each with prefixes of streams that `encode` no longer writes that way."""
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
@@ -67,7 +67,7 @@ DERIVED_TAGS = ("MC", "MD", "MQ", "NM", "ms")
 
 
 def cold_streams(column: str) -> tuple[str, ...]:
-    """Prefixes of the names of the cold streams that a column of `Columns` needs; `[NM]` stands for a tag."""
+    """Prefixes of the names of the cold streams that a column of `Columns` needs. A tag is a column such as `[NM]`."""
     if column[0] != "[":
         return _COLD_STREAMS.get(column, ())
     tag = column[1:3]
@@ -79,9 +79,9 @@ class ZoneMap(NamedTuple):
     """What is known about a row group before any of its streams is read, so that readers can skip it. The dataset's
     index holds all of it; a chunk's footer omits `hot` and `cold`, which follow from its streams.
 
-    `bytes`: size of the records in BAM encoding. Positions are 0-based, ends exclusive. `flags_any`: bits set in any
-    record; `flags_all`: bits set in all. `hot`, `cold`: stored bytes of the hot and of the other streams; 0 before
-    they are compressed.
+    `bytes` is the size of the records in BAM encoding. Positions are 0-based; ends are exclusive. `flags_any` has the
+    FLAG bits that are set in any record, `flags_all` those that are set in all. `hot` and `cold` are the stored bytes
+    of the hot and of the other streams; they are 0 until the streams are compressed.
     """
 
     records: int
@@ -107,7 +107,7 @@ def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
 
 @contextmanager
 def located(name: str) -> Iterator[None]:
-    """Raise FormatErrors of the block with the name of the row group, unless they have it."""
+    """Put the row group's name in front of FormatErrors raised in the `with` block, unless they begin with it."""
     try:
         yield
     except FormatError as error:
@@ -130,7 +130,7 @@ class Column(Generic[Value]):
     def __get__(self, instance: Any, owner: Any = None) -> Value:
         if instance is None:
             return self  # type: ignore[return-value]
-        try:  # as `located`, which takes longer
+        try:  # the same as `with located(…)`, but faster
             column = self._decode(instance)
         except FormatError as error:
             if str(error).startswith(instance.name):
@@ -147,12 +147,12 @@ class Columns:
     ends exclusive. Every attribute raises FormatError if the streams are inconsistent.
     """
 
-    name = "row group"  # for messages
-    reference_id: int  # reference id of every record; −1: no position
+    name = "row group"  # used in error messages
+    reference_id: int  # of all records; −1 if they are unplaced
 
     @property
     def stored_reference_id(self) -> int:
-        """The reference id that the streams refer to."""
+        """The reference id of all records as the streams have it."""
         return self.reference_id
 
     @property
@@ -162,12 +162,12 @@ class Columns:
 
     @property
     def stored_reference_ids(self) -> array[int]:
-        """The reference id of each record that the streams refer to, array('i')."""
+        """The reference id of each record as the streams have it, array('i')."""
         return array("i", [self.stored_reference_id]) * self.records
 
     def __init__(self, streams: Mapping[str, Any], records: int, size: int) -> None:
-        """`streams`: name → bytes-like, b"" for a stream that the row group lacks; `size`: total size of the
-        records in bytes, in BAM encoding."""
+        """`streams` maps names to bytes-like objects, b"" if the row group lacks a stream. `size` is the total size
+        of the records in bytes, in BAM encoding."""
         self._streams = streams
         self._related: dict[str, Any] = {}
         self.records = records
@@ -320,12 +320,12 @@ class Columns:
         return Surroundings.of_columns(seq, starts, self.pos, self.l_seq, self.cigars, self._reference)
 
     def tag(self, name: str) -> list[Any]:
-        """Values of the tag `name`: int, float, str, or bytes (an array in BAM encoding); None if there is none."""
+        """Value of the tag `name` of each record: int, float, str, bytes (an array in BAM encoding), or None."""
         with located(self.name):
             return self.tags(name).values(name)
 
     def tags(self, name: str | None = None, streams: Mapping[str, Any] | None = None) -> Tags:
-        """The `Tags` of the records, opened for the tag `name`, or for all. `streams`: those of tags, if others."""
+        """The `Tags` of the records, opened for the tag `name` or for all tags. `streams` replaces the row group's."""
         from bams3.codec.tags import Tags
 
         given = self._streams if streams is None else streams
@@ -341,14 +341,14 @@ class Columns:
         return derived.of_columns(self._sequences[2], self.qual)
 
     def spell(self, heads: Any, listed: Any, holders: array[int]) -> Any:
-        """The texts of the tag MM of the records `holders`, each with its NUL, from their streams."""
+        """The texts of the tag MM of the records `holders`, each with its NUL, from the streams of heads and bits."""
         from bams3.codec import modifications
 
         around, limit = self._surroundings(), 4 * self.size
         return modifications.decode(heads, listed, holders, self.flag, around, limit)
 
     def pace(self, name: str, width: int, holders: array[int]) -> tuple[Any, Any]:
-        """The elements, `width` bytes each, and numbers of kinetics or moves of the records `holders`."""
+        """Kinetics or moves of the records `holders`: all elements, `width` bytes each, and each array's length."""
         from bams3.codec import kinetics, moves
 
         streams = self._streams
@@ -366,8 +366,8 @@ class Columns:
         return elements, counts
 
     def relate(self, name: str, holders: array[int]) -> Any:
-        """The texts of the tag stream `name` of the records `holders`, each with its NUL. They are decoded once: those
-        of other tags follow from them."""
+        """The texts of the tag stream `name` of the records `holders`, each with its NUL. They are decoded only once,
+        because the texts of other tags follow from them."""
         from bams3.codec import related
 
         if name not in self._related:

@@ -1,5 +1,5 @@
-# The contexts of values of bases that have frequency tables (docs/format.md, "Base tables"). All of it is inline
-# and nogil.
+# The contexts in which base tables code a value of each base (docs/format.md, "Base tables"). Everything here is
+# inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -8,15 +8,16 @@ from bams3.codec.surroundings cimport Surrounding, Surroundings
 
 cdef enum:
     MOST_VALUES = 128
-    SIDES = 45  # homopolymers and alignments
+    SIDES = 45  # combinations of homopolymer and alignment
     MOST_CONTEXTS = 1 << 12
-    ALL_VALUES = 50     # up to here every value before is a class of its own
-    CLASSES = 16        # of the value before, where there are more
-    SECOND_CLASSES = 4  # of the one before that
+    ALL_VALUES = 50     # with at most this many values, each is a separate class of the previous value
+    CLASSES = 16        # of the previous value, if there are more values than that
+    SECOND_CLASSES = 4  # of the value before the previous one
 
 
 cdef struct Contexts:
-    # How contexts are numbered: by what is added for the value before, for the one before that, and for the side.
+    # The number of a context is the sum of three terms: for the previous value (`before`), for the one before that
+    # (`second`), and for the side of the base (`side`).
     int values, count
     uint8_t classes[2 * MOST_VALUES + SIDES]  # as stored
     uint16_t before[MOST_VALUES]
@@ -47,8 +48,8 @@ cdef inline bint number(Contexts *contexts) noexcept nogil:
 
 
 cdef inline bint choose(Contexts *contexts, int values, const size_t *counts, bint second) noexcept nogil:
-    """Choose classes: with ``second``, those of the value before the last one and the homopolymer, otherwise the
-    homopolymer and the alignment."""
+    """Choose the classes, and number the contexts. Besides the previous value, contexts depend on the value before it
+    and the homopolymer if ``second``, otherwise on the homopolymer and the alignment."""
     cdef size_t total = 0, up_to = 0
     cdef int k
     contexts.values = values
@@ -64,7 +65,7 @@ cdef inline bint choose(Contexts *contexts, int values, const size_t *counts, bi
 
 
 cdef inline uint8_t side_of(uint32_t run) noexcept nogil:
-    """The side of a base, from the run of its surroundings."""
+    """The side of a base (its homopolymer and alignment), from `Surrounding.run`."""
     return <uint8_t> ((min(run >> 8, 2) * 3 + min(run >> 5 & 7, 2)) * 5 + min(run >> 2 & 7, 4))
 
 
@@ -81,7 +82,7 @@ cdef inline void put_sides(Surroundings around, const int32_t[::1] l_seq, const 
 
 
 cdef inline void turn_reversed(uint8_t *values, const int32_t[::1] l_seq, const uint16_t[::1] flag) noexcept nogil:
-    """Bring values from the order of QUAL to that of sequencing, or back."""
+    """Reverse the values of reads on the reverse strand: from the order of QUAL to that of sequencing, or back."""
     cdef Py_ssize_t i
     cdef int64_t k
     cdef uint8_t held

@@ -1,8 +1,8 @@
-"""Values of bases, such as qualities, coded by a model that sees the bases around each and how they were aligned.
+"""A value of each base, such as its quality, coded by a model that sees the surrounding bases and their alignment.
 
 Every value, in sequencing order, is a path through a binary search tree. Six adaptive predictions of each bit are
-mixed (``mixing``): three see the values before, three the bases, homopolymers and alignment around, which are known
-before. docs/format.md, "Base model", specifies it.
+mixed (``mixing``): three depend on the previous values, and three on the surrounding bases, homopolymers and alignment,
+which are decoded first. docs/format.md, "Base model", specifies it.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -30,24 +30,24 @@ cdef enum:
     CLASS_DEPTH = 3
     EQUAL_WEIGHT = 13107  # 0.2, in 1/65536
     RATE = 15
-    AT_ONCE = 1 << 12  # values that are coded before the encoder makes room again
+    AT_ONCE = 1 << 12  # values that are coded before the encoder reserves more room
 
 
 cdef struct Model:
     Tree tree
     uint8_t class_of[MAX_VALUES]
     uint32_t *predictions[INPUTS]
-    int32_t *weights  # by the value before, node and input
+    int32_t *weights  # by previous value, node and input
 
 
 cdef struct Read:
-    # Values so far: the three last ones, and how much they have changed.
+    # The last three values of the read, and how much its values have changed so far.
     int before, second, third, changes
     int64_t cycle
 
 
 cdef int open_model(Model *model) except -1 nogil:
-    """Initialize the predictions; the tree has been built already."""
+    """Initialize the predictions. The tree must have been built."""
     cdef size_t values = model.tree.values, count = 0
     cdef size_t *sizes = [
         values * values, CYCLES * 2, CLASSES * CLASSES * CHANGES, PENTAMERS * CLASSES, RUNS * CLASSES,
@@ -125,7 +125,24 @@ cdef inline void code_values(
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag, Surroundings around not None):
-    """Code the qualities of reads of these lengths, given as indices below ``values`` (2 to 128): a Buffer."""
+    """Code the qualities of some reads.
+
+    Parameters
+    ----------
+    symbols
+        The qualities as indices, one byte each, concatenated.
+    values
+        The number of distinct qualities, 2 to 128; all indices are below it.
+    l_seq, flag
+        Length and FLAG of each read, int32 and uint16, shape (n,).
+    around
+        The surroundings of the reads' bases.
+
+    Returns
+    -------
+    Buffer
+        The coded qualities.
+    """
     cdef Buffer out = Buffer(symbols.size // 2 + 64)
     cdef RangeEncoder coder
     cdef Model model
@@ -174,8 +191,27 @@ def decode(
     const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag,
     Surroundings around not None,
 ):
-    """Decode the qualities of reads of these lengths, concatenated: a Buffer. ``values``: the values of the indices.
-    Raises FormatError if ``stored`` is not the output of an encoder."""
+    """Decode what `encode` has coded.
+
+    Parameters
+    ----------
+    stored
+        The coded qualities.
+    values
+        The quality that each index stands for.
+    l_seq, flag, around
+        As in `encode`.
+
+    Returns
+    -------
+    Buffer
+        The qualities of all reads, one byte each, concatenated.
+
+    Raises
+    ------
+    FormatError
+        If ``stored`` is not the output of `encode`.
+    """
     cdef int count = <int> values.shape[0]
     cdef Buffer qual
     cdef RangeDecoder coder

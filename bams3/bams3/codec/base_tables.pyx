@@ -1,7 +1,8 @@
-"""Values of bases, such as qualities, coded by rANS with a table of frequencies for each context.
+"""A value of each base, such as its quality, coded by rANS with a table of frequencies for each context.
 
-The context is the classes of the two values before, and the homopolymer and the alignment that the base is in. It is
-larger than ``base_model`` and several times faster. docs/format.md, "Base tables", specifies it.
+The context consists of the classes of the two previous values, and of the homopolymer and the alignment of the base.
+The result is larger than that of ``base_model``, but this is several times faster. docs/format.md, "Base tables",
+specifies it.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
@@ -23,7 +24,7 @@ from bams3.errors import FormatError
 cdef void find_contexts(
     const Contexts *contexts, const uint8_t *values, const uint8_t *side, size_t size, uint16_t *out
 ) noexcept nogil:
-    """The context of every value. Each lane begins with values of 0 before."""
+    """Find the context of every value. At the start of each lane, both previous values count as 0."""
     cdef size_t steps = size // LANES, start, end, k
     cdef uint8_t before, second
     cdef int lane
@@ -44,7 +45,7 @@ cdef void count_values(const uint16_t *context, const uint8_t *values, size_t si
 
 
 cdef class QualityEncoder:
-    """Codes the qualities of some reads. ``stored``: a Buffer."""
+    """Codes the qualities of some reads; ``stored`` is the result, a Buffer."""
 
     cdef readonly Buffer stored
     cdef Contexts contexts
@@ -64,7 +65,7 @@ cdef class QualityEncoder:
         self, Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag,
         Surroundings around not None,
     ):
-        """``symbols``: the qualities as indices below ``values`` (2 to 128), which are changed."""
+        """The parameters are those of `encode`. ``symbols`` is overwritten."""
         cdef size_t size = symbols.size, start, k
         cdef size_t counts[256]
         cdef uint32_t length
@@ -112,14 +113,30 @@ cdef class QualityEncoder:
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag, Surroundings around not None):
-    """Code the qualities of reads of these lengths, given as indices below ``values`` (2 to 128), which are changed: a
-    Buffer."""
+    """Code the qualities of some reads.
+
+    Parameters
+    ----------
+    symbols
+        The qualities as indices, one byte each, concatenated. They are overwritten.
+    values
+        The number of distinct qualities, 2 to 128; all indices are below it.
+    l_seq, flag
+        Length and FLAG of each read, int32 and uint16, shape (n,).
+    around
+        The surroundings of the reads' bases.
+
+    Returns
+    -------
+    Buffer
+        The coded qualities.
+    """
     return QualityEncoder(symbols, values, l_seq, flag, around).stored
 
 
 cdef struct Lane:
     uint32_t state
-    uint32_t context  # without the side
+    uint32_t context  # without the term for the side
     uint8_t last
 
 
@@ -127,7 +144,7 @@ cdef bint get_values(
     const Contexts *contexts, Slots slots, const uint8_t *side, size_t size, const uint8_t *at,
     const uint8_t *end, uint8_t *out
 ) noexcept nogil:
-    """Decode the values; returns False if the words do not end with them."""
+    """Decode the values; returns False unless they use up exactly the stored words."""
     cdef Lane lanes[LANES]
     cdef size_t steps = size // LANES, step, place
     cdef int lane
@@ -163,8 +180,27 @@ def decode(
     const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag,
     Surroundings around not None,
 ):
-    """Decode the qualities of reads of these lengths, concatenated: a Buffer. ``values``: the values of the indices.
-    Raises FormatError if ``stored`` is not the output of an encoder."""
+    """Decode what `encode` has coded.
+
+    Parameters
+    ----------
+    stored
+        The coded qualities.
+    values
+        The quality that each index stands for.
+    l_seq, flag, around
+        As in `encode`.
+
+    Returns
+    -------
+    Buffer
+        The qualities of all reads, one byte each, concatenated.
+
+    Raises
+    ------
+    FormatError
+        If ``stored`` is not the output of `encode`.
+    """
     cdef int count = <int> values.shape[0]
     cdef size_t size = 0, k, at = 2 * count + SIDES + 4, words
     cdef Contexts contexts

@@ -1,5 +1,5 @@
-# Bases as 4-bit codes, as in SEQ: "=ACMGRSVTWYHKDBN". All of it is inline and nogil,
-# except the 2-bit streams at the end.
+# Bases as 4-bit codes, as in SEQ: "=ACMGRSVTWYHKDBN". Everything here is inline and nogil, except the classes for
+# 2-bit streams at the end.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -26,7 +26,7 @@ cdef extern from *:
     """
     const uint8_t[16] TWO_BITS "BAMS3_TWO_BITS"
     int trailing_zeros "__builtin_ctzll" (uint64_t value) nogil
-    bint equal32 "bams3_equal32" (const uint8_t *a, const uint8_t *b) nogil  # without a call, unlike memcmp
+    bint equal32 "bams3_equal32" (const uint8_t *a, const uint8_t *b) nogil  # inlined, unlike a call of memcmp
 
 cdef enum:
     PADDING = 8  # bytes after expanded bases that `first_difference` may read

@@ -1,8 +1,8 @@
 """A sequence of bases as streams.
 
-``NAME``: A C G T as 0 to 3, two bits each, starting at the lowest bits of a byte; the last byte is padded with
-zeros. Any other base is stored there as 0 and listed: the number of bases between it and the previously
-listed one in ``NAME.other`` (short integers), and the base itself in ``NAME.base`` (one byte).
+``NAME`` has A C G T as 0 to 3, two bits each, starting at the lowest bits of a byte; the last byte is padded with
+zeros. Any other base is stored there as 0 and also listed: ``NAME.other`` has the number of bases between it and the
+previously listed one (short integers), and ``NAME.base`` the base itself (one byte).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -57,7 +57,7 @@ cdef class BaseReader:
         self.skip_to_other()
 
     cdef void skip_to_other(self) noexcept nogil:
-        """Find the position of the next listed base; past all bases if there is none."""
+        """Find the position of the next listed base; if there is none, a position past all bases."""
         cdef uint32_t gap = 0
         if self.other.main.at == self.other.main.end:
             self.next_other = self.size

@@ -1,7 +1,8 @@
-"""Bytes of a stream coded by a model of the bytes before each: smaller than rANS and zstd, and many times slower.
+"""Bytes of a stream, each coded by a model of the previous bytes: smaller than rANS and zstd, and many times slower.
 
-Each byte is a path through a binary search tree of the distinct ones. The bits' predictions, in the contexts of up to
-six bytes before and of the high halves of three, are mixed (``mixing``). docs/format.md, "Byte model", specifies it.
+Each byte is a path through a binary search tree of the distinct bytes. Several predictions of each bit are mixed
+(``mixing``); their contexts are up to six previous bytes, and the high halves of the last three. docs/format.md, "Byte
+model", specifies it.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -20,24 +21,24 @@ from bams3.errors import FormatError
 
 cdef enum:
     INPUTS = 6
-    MOST_SLOTS = 1 << 20  # of a prediction: its contexts times the distinct bytes
+    MOST_SLOTS = 1 << 20  # entries of a prediction: its contexts times the number of distinct bytes
     EQUAL_WEIGHT = 19661  # 0.3, in 1/65536
     RATE = 15
-    AT_ONCE = 1 << 12     # bytes that are coded before the encoder makes room again
+    AT_ONCE = 1 << 12     # bytes that are coded before the encoder reserves more room
 
 
 cdef struct Model:
     Tree tree
     int bits               # of a context
     uint32_t *predictions[INPUTS]
-    int32_t *weights       # by the byte before, node and input
-    uint64_t history       # the bytes before, the last one lowest
+    int32_t *weights       # by previous byte, node and input
+    uint64_t history       # the previous bytes, the last one in the lowest bits
     uint8_t index_of[256]
     uint8_t value_of[MAX_VALUES]
 
 
 cdef int open_model(Model *model, size_t size) except -1 nogil:
-    """Initialize the predictions for a stream of this size; the tree has been built already."""
+    """Initialize the predictions for a stream of this size. The tree must have been built."""
     cdef size_t values = model.tree.values
     cdef int i
     model.predictions[0] = NULL
@@ -92,7 +93,7 @@ cdef inline void code_bytes(RangeCoder *coder, Model *model, uint8_t *value, siz
 
 
 def encode(const uint8_t[::1] data):
-    """Code a stream that has 2 or more distinct bytes: a Buffer."""
+    """Code a stream that has 2 or more distinct bytes; returns a Buffer."""
     cdef Buffer out = Buffer(data.shape[0] // 2 + 512), copy = Buffer(data.shape[0])
     cdef RangeEncoder coder
     cdef Model model
@@ -135,7 +136,7 @@ def encode(const uint8_t[::1] data):
 
 
 def decode(const uint8_t[::1] stored, size_t size):
-    """Decode a stream of this size: a Buffer. Raises FormatError if ``stored`` is not the output of an encoder."""
+    """Decode a stream of ``size`` bytes; returns a Buffer. Raises FormatError if `encode` did not make ``stored``."""
     cdef Buffer out
     cdef RangeDecoder coder
     cdef Model model

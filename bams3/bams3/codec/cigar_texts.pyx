@@ -1,8 +1,8 @@
 # Compiled with -O1: no run spends its time here.
 """Texts of tags that contain CIGARs: SA, XA, OA.
 
-A CIGAR in a text is replaced by the byte 1. Its operations are in ``tag.<id>:Z.op``, one byte each, and END after the
-last one; their lengths are, as short integers, in ``.length`` (M, = and X) and ``.gap`` (all others), as in ``cigars``.
+A CIGAR in a text is replaced by the byte 1. ``tag.<id>:Z.op`` has its operations, one byte each, followed by END;
+``.length`` (M, = and X) and ``.gap`` (all others) have their lengths as short integers, as in ``cigars``.
 """
 
 from libc.stdint cimport uint8_t, uint32_t
@@ -20,7 +20,7 @@ cdef enum:
     END = 9         # after a CIGAR's operations
     DIGITS = 9      # at most, of a length
     ROOM = 16       # bytes that a number may be written to
-    FEWEST = 4      # operations that a CIGAR must have on average for it to pay
+    FEWEST = 4      # operations that CIGARs must have on average for this to be worthwhile
 
 STREAMS = ("", ".op", ".length", ".length.long", ".gap", ".gap.long")
 """Endings of the names of the streams that replace the one of a tag."""
@@ -35,7 +35,7 @@ cdef inline int operation_of(uint8_t letter) noexcept nogil:
 
 
 cdef const uint8_t *end_of_cigar(const uint8_t *p) noexcept nogil:
-    """The end of the CIGAR that begins at p and ends before a byte that is no letter or digit; NULL if there is none.
+    """The end of the CIGAR that begins at p and is followed by neither a letter nor a digit; NULL if there is none.
 
     The text ends with NUL.
     """
@@ -53,7 +53,8 @@ cdef const uint8_t *end_of_cigar(const uint8_t *p) noexcept nogil:
 
 
 def encode(const uint8_t[::1] texts):
-    """The streams that replace ``texts``, which end with NUL each, in the order of STREAMS; None if it does not pay."""
+    """The streams that replace ``texts``, in the order of STREAMS; None if they are not worthwhile. Each text ends with
+    NUL."""
     cdef Buffer rest = Buffer(), op = Buffer(), length = Buffer(), gap = Buffer()
     cdef Buffer length_long = Buffer(width=4), gap_long = Buffer(width=4)
     cdef const uint8_t *p = &texts[0]

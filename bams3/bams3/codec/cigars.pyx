@@ -1,14 +1,14 @@
 """CIGAR.
 
-Every distinct CIGAR of the row group is stored once, in order of first appearance: its number of
-operations (``cigar.count``, short integers), the operations (``cigar.op``, one byte each), and their
-lengths (short integers): ``cigar.length`` has those of M, = and X, ``cigar.gap`` those of all others.
-``cigar`` holds, as short integers, 0 for a record with the next new CIGAR, or k for a record with the
-k-th CIGAR. Earlier versions stored all lengths in ``cigar.length``.
+Every distinct CIGAR of the row group is stored once, in order of first appearance: ``cigar.count`` has its number of
+operations (short integers), ``cigar.op`` the operations (one byte each), ``cigar.length`` the lengths of M, = and X,
+and ``cigar.gap`` the lengths of all other operations (both short integers). ``cigar`` holds, as short integers, 0 for a
+record with the next new CIGAR, or k for a record with the k-th CIGAR. Earlier versions stored all lengths in
+``cigar.length``.
 
-BAM represents a CIGAR of more than 65,535 operations by the placeholder ``<l_seq>S<span>N``, with the
-operations in the tag CG:B,I (SAM specification, 4.2.2). For such records, listed in
-``cigar.placeholder`` (u32 record indices), the real operations are stored here; ``tags`` omits CG.
+BAM represents a CIGAR of more than 65,535 operations by the placeholder ``<l_seq>S<span>N``, with the operations in the
+tag CG:B,I (SAM specification, 4.2.2). For such records, listed in ``cigar.placeholder`` (u32 record indices), the real
+operations are stored here, and ``tags`` omits CG.
 """
 
 from cpython cimport array
@@ -37,13 +37,13 @@ cdef enum:
 
 
 cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
-    """The first CG tag of a record (its count field), if it is B,I; otherwise NULL."""
+    """The count field of a record's first CG tag, if its type is B,I; otherwise NULL."""
     cdef const uint8_t *tag = find_tag(r, b"C", b"G")
     return tag + 4 if tag != NULL and tag[2] == b"B" and tag[3] == b"I" else NULL
 
 
 cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) noexcept nogil:
-    """A record's real CIGAR; returns True if it is in the CG tag and the record has the exact placeholder."""
+    """Find a record's real CIGAR; returns True if it is in the CG tag, and CIGAR is exactly the placeholder."""
     cdef const uint8_t *tag
     cdef int64_t query = 0, reference = 0, k
     operations[0] = record_cigar(r)
@@ -90,8 +90,16 @@ cdef class Cigars
 cdef class CigarEncoder:
     """Encodes the CIGARs of a block and keeps what other fields need.
 
-    Attributes: ``streams``; ``cigars``, the `Cigars` of the block; ``end`` array('i') as in htslib's bam_endpos;
-    ``placeholders`` array('I'), record indices.
+    Attributes
+    ----------
+    streams
+        Name → Buffer.
+    cigars
+        The `Cigars` of the block.
+    end
+        End of each record on the reference (exclusive) as in htslib's bam_endpos, array('i').
+    placeholders
+        Indices of the records whose CIGAR is in CG, array('I'), ascending.
     """
 
     cdef readonly dict streams
@@ -192,10 +200,16 @@ cdef class CigarEncoder:
 
 
 cdef class Cigars:
-    """The CIGARs of a row group.
+    """The CIGARs of a row group. That of record i is ``pool[start[i]:start[i] + count[i]]``.
 
-    ``start``, ``count``: array('I'), shape (n,); ``pool``: array('I') of BAM operations; ``query_length``,
-    ``reference_length``: array('i'), shape (n,). Record i has ``pool[start[i]:start[i] + count[i]]``.
+    Attributes
+    ----------
+    start, count
+        First operation in ``pool``, and number of operations, of each record, array('I'), shape (n,).
+    pool
+        Operations in BAM encoding (length << 4 | op), array('I').
+    query_length, reference_length
+        Number of read bases and of reference positions that each CIGAR consumes, array('i'), shape (n,).
     """
 
     cdef readonly array.array start, count, pool, query_length, reference_length
@@ -269,7 +283,7 @@ cdef class Cigars:
             raise FormatError("the 'cigar' streams are inconsistent or do not match the row group's record count")
 
     def cut(self, Py_ssize_t first, Py_ssize_t last):
-        """Those of the records [first, last)."""
+        """The CIGARs of the records [first, last)."""
         cdef Cigars part = Cigars.__new__(Cigars)
         part.pool = self.pool
         part.start, part.count = self.start[first:last], self.count[first:last]

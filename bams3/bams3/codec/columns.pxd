@@ -1,4 +1,4 @@
-# Columns of non-negative integers, the numeric parts of names, each stored in the way that suits it.
+# Columns of non-negative integers (the numeric parts of names), each stored in a form that suits its values.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -8,11 +8,11 @@ from bams3.codec.primitives cimport total, unzigzag
 from bams3.bam.fields cimport load_u32
 
 cdef enum:
-    WIDTH = 15         # bits of a coding
+    WIDTH = 15         # bits of a coding that hold the width
     DIFFERENCES = 16
     INDICES = 32
     MOST_DISTINCT = 256
-    REPEATS = 8        # occurrences of a value that make it worth listing
+    REPEATS = 8        # occurrences per distinct value from which a list of the values is worthwhile
     HASH = 2654435761  # a prime near 2^32 divided by the golden ratio
 
 cdef struct Distinct:  # up to MOST_DISTINCT distinct values in order of first appearance

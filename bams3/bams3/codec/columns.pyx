@@ -1,8 +1,8 @@
 """Columns of numbers.
 
-The encoding of the values in a column's stream is given by its *coding*, u8: the width of the integers in bytes (1 to
-4); + 16 if they are zigzag differences to the previous value (the first: to 0); + 32 if they are indices of
-distinct values, which follow the coding: u8 their number - 1, then a u32 each.
+A column's *coding*, u8, says how its stream holds the values: it is the width of the integers in bytes (1 to 4), plus
+16 if they are zigzag differences from the previous value (the first: from 0), or plus 32 if they are indices of
+distinct values. In that case, the coding is followed by the number of distinct values - 1 (u8) and the values (u32).
 """
 
 from libc.stdint cimport uint8_t, uint32_t

@@ -1,5 +1,5 @@
-# rANS with a row of frequencies for each context (docs/format.md, "Base tables"): what the values of bases and kinetics
-# share. How a context follows from what is known is up to them.
+# rANS with a row of frequencies for each context (docs/format.md, "Base tables"). `base_tables` and `kinetics` use it;
+# they define the contexts.
 
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
@@ -13,14 +13,14 @@ cdef enum:
     MAX_BITS = 12
     LANES = 8
     FIRST = 1 << 15  # the lowest state, and the first one
-    ROW_COST = 6     # bits that a frequency takes, about
+    ROW_COST = 6     # bits that a frequency takes, approximately
 
 
 @cython.final
 cdef class Frequencies:
     cdef int values, contexts, bits
-    cdef uint32_t *counts       # by context and value, to be filled in
-    cdef uint16_t *frequencies  # likewise; multiplied, so that those of a context sum to 2^bits
+    cdef uint32_t *counts       # by context and value; the user fills them in
+    cdef uint16_t *frequencies  # by context and value; `put_table` scales those of each context so they sum to 2^bits
     cdef uint8_t *scales
     cdef uint8_t identity[256]
 

@@ -1,4 +1,5 @@
-"""Tables of frequencies by context: computed, coded, and values coded with them; ``context_tables.pxd`` decodes values.
+"""Tables of frequencies by context: computes and codes them, and encodes values with them. (``context_tables.pxd``
+decodes the values.)
 """
 
 cimport cython
@@ -12,11 +13,11 @@ from bams3.codec.frequencies cimport EMPTY, TableModel, bit_length, code_row, co
 from bams3.codec.range_coder cimport RangeDecoder, RangeEncoder, close_encoder, code_number, is_used_up
 
 cdef enum:
-    MOST_SLOTS = 1 << 20  # of all contexts: the bits of a frequency become fewer where there are more
+    MOST_SLOTS = 1 << 20  # of all contexts together; with more, frequencies get fewer bits
 
 
 cdef double cost_of(const uint32_t *counts, int contexts, int values) noexcept nogil:
-    """Bits that values counted by context take, about, with those that the frequencies take."""
+    """Estimated bits that the counted values take, including their tables of frequencies."""
     cdef double cost = 0
     cdef uint64_t total
     cdef int c, k
@@ -34,7 +35,7 @@ cdef double cost_of(const uint32_t *counts, int contexts, int values) noexcept n
 
 @cython.final
 cdef class Frequencies:
-    """The tables of an encoder. ``contexts`` can become fewer until `fit` is called."""
+    """The tables of an encoder. The number of ``contexts`` may be reduced until `fit` is called."""
 
     def __cinit__(self, int values, int contexts):
         cdef size_t places = <size_t> contexts * values
@@ -77,7 +78,7 @@ cdef class Frequencies:
             )
 
     cdef int put_table(self, RangeEncoder *coder, Buffer out) except -1 nogil:
-        """Code the tables, and close the coder, whose bytes go to the end of ``out``."""
+        """Code the tables to the end of ``out``, and close the coder."""
         cdef TableModel model
         cdef int values = self.values, c, k, previous = -1
         open_table(&model)
@@ -117,7 +118,7 @@ cdef class Frequencies:
         for i in range(<size_t> self.contexts):
             sum = 0
             for k in range(values):
-                self.counts[i * values + k] = sum  # from here on the first slots
+                self.counts[i * values + k] = sum  # counts are no longer needed: now these are first slots
                 sum += self.frequencies[i * values + k] if self.scales[i] != EMPTY else 0
         out.reserve(2 * size + 4 * LANES + 64)
         end = out.data + out.capacity

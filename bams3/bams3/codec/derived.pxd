@@ -27,8 +27,8 @@ cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
     cdef Mismatched mismatched       # None: mismatches are found by comparing SEQ with the reference
-    cdef const uint8_t **seqs        # SEQ and QUAL of every record, in BAM encoding; NULL if mismatches are known
-    cdef const uint8_t **quals
+    cdef const uint8_t **seqs        # SEQ of every record, in BAM encoding; NULL if `mismatched` is given
+    cdef const uint8_t **quals       # QUAL of every record
     cdef int64_t *sums               # of the good qualities of every record; NULL until they are needed
     cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
     cdef const uint8_t[::1] mapq
@@ -38,7 +38,7 @@ cdef class Derived:
     cdef bint known                  # whether it has MD and NM
     cdef Buffer md
     cdef int64_t nm
-    cdef Buffer bases, places        # of a record: its SEQ, one base a byte, and where it has mismatches
+    cdef Buffer bases, places        # of one record: its SEQ, one byte per base, and where it has mismatches
 
     cdef uint8_t *put(self, uint32_t key, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil
     cdef int measure(self, Py_ssize_t record) except -1 nogil

@@ -1,10 +1,10 @@
-"""Tags whose values follow from other fields and are not stored if they do.
+"""Tags that are not stored if their values follow from other fields.
 
-MD:Z, NM: of an aligned read (see ``reference``) that lies within the reference's window. MD is as written by samtools
-calmd: matching bases are counted; mismatched bases and, after ^, deleted bases are those of the
-reference; a mismatch is where the bases differ. NM is the number of mismatched, inserted and deleted bases.
-MC:Z, MQ, ms: CIGAR (not ``*``), MAPQ, and the sum of the qualities ≥ 15, of the record's partner (see ``mates``).
-NM, MQ and ms may have any integer type that can hold the value.
+MD:Z and NM are derived for aligned reads (see ``reference``) within the reference's window. MD is as samtools calmd
+writes it: matching bases are counted; mismatched bases, and deleted bases after ^, are those of the reference. A
+mismatch is where the bases differ. NM is the number of mismatched, inserted and deleted bases.
+MC:Z, MQ and ms are the CIGAR (not ``*``), MAPQ, and the sum of the qualities ≥ 15 of the record's partner (see
+``mates``). NM, MQ and ms may have any integer type that can hold the value.
 """
 
 cimport cython
@@ -28,7 +28,7 @@ cdef enum:
     NM = 0x4D4E
     MQ = 0x514D
     MS = 0x736D
-    NUMBER = 12  # bytes that a number and an operation take at most, and those that `put_unsigned` writes
+    NUMBER = 12  # at most: bytes of a number with an operation, and bytes that `put_unsigned` writes
 
 
 cdef inline bint holds(uint8_t kind, int64_t value) noexcept nogil:
@@ -67,7 +67,8 @@ cdef class Derived:
         free(self.quals)
 
     def __init__(self, Reference reference not None, pos, flag, mapq, l_seq, cigars, previous):
-        """`reference`: made from `pos`, `l_seq` and `cigars`; shapes (n,). `of_block` or `of_columns` adds the rest."""
+        """Columns of shape (n,); `reference` must be made from `pos`, `l_seq` and `cigars`. Call `of_block` or
+        `of_columns` next, to add SEQ and QUAL."""
         cdef int64_t longest
         self.reference = reference
         self.pos, self.l_seq, self.mapq = pos, l_seq, mapq
@@ -85,7 +86,7 @@ cdef class Derived:
             raise MemoryError("not enough memory for the tags of a row group")
 
     def of_block(self, block):
-        """Take SEQ and QUAL from the records of a block. Returns self."""
+        """Use SEQ and QUAL of the records of a block. Returns self."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i
@@ -101,7 +102,7 @@ cdef class Derived:
         return self
 
     def of_columns(self, Mismatched mismatched not None, qual):
-        """Take mismatches of SEQ as they were decoded, and QUAL, concatenated, with lengths l_seq. Returns self."""
+        """Use the decoded mismatches of SEQ, and the concatenated QUALs, whose lengths are l_seq. Returns self."""
         cdef const uint8_t[::1] quals = qual
         cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
         cdef Py_ssize_t i
@@ -119,9 +120,9 @@ cdef class Derived:
         return self
 
     cdef uint8_t *put(self, uint32_t key, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil:
-        """Write the value of a record's tag ``key`` (id, type) at p, the end of the bytes of ``out``. There is room for
-        ``after`` bytes, 4 or more. Returns the end of the value, behind which there is as much room; NULL if the record
-        has no value."""
+        """Write the value of a record's tag ``key`` (id, type) at p, the end of the bytes of ``out``. There must be
+        room for ``after`` bytes, 4 or more. Returns the end of the value, after which there is again that much room;
+        NULL if no value can be derived for the record."""
         cdef uint32_t name = key & 0xFFFF
         cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
         cdef int32_t mate
@@ -171,7 +172,7 @@ cdef class Derived:
         return p + 1
 
     cdef int measure(self, Py_ssize_t i) except -1 nogil:
-        """Compute MD and NM of record i into ``md`` and ``nm``; returns whether it has them."""
+        """Compute MD and NM of record i into ``md`` and ``nm``; returns whether they can be derived."""
         cdef const uint8_t *window = self.reference.bases
         cdef const int32_t *place
         cdef const int32_t *last
@@ -205,7 +206,7 @@ cdef class Derived:
                 while place < last and place[0] < start + length:
                     k = place[0] - start
                     place += 1
-                    if k < 0:  # where the reference has no base: damaged streams
+                    if k < 0:  # the reference has no base here: the streams are damaged
                         continue
                     p = put_unsigned(p, <uint64_t> (matched + k - done))
                     p[0] = BASE_LETTERS[window[at + k] & 15]

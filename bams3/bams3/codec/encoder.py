@@ -1,4 +1,4 @@
-"""A block of records → its streams: every field's encoder in turn, since some need what others have found."""
+"""Encodes a block of records as streams. The fields are encoded in turn, because some need results of others."""
 
 from __future__ import annotations
 
@@ -32,18 +32,36 @@ from bams3.codec.surroundings import Surroundings
 from bams3.codec.tag_encoder import TagEncoder
 from bams3.codec.zones import extremes
 
-STREAM_COST = 16  # bytes of a footer, about, for one more stream
+STREAM_COST = 16  # bytes that one more stream takes in a footer, approximately
 SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases, and kinetics in the context of bases
 
 
 def encode(
     block: Any, reference_id: int, level: int, encodings: Mapping[str, str] = ENCODINGS
 ) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
-    """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
+    """Encode a RecordBlock whose records are all on one contig, or all unplaced.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small); `encodings`: by
-    field.
-    Raises SourceError for records that cannot be represented.
+    Parameters
+    ----------
+    block
+        The RecordBlock.
+    reference_id
+        The refID of all its records.
+    level
+        1 (fast) to 9 (small).
+    encodings
+        The encoding of each field.
+
+    Returns
+    -------
+    tuple
+        Streams (name → bytes-like, without empty ones), zone map, and the reference ids and read groups that the
+        records mention, both sorted.
+
+    Raises
+    ------
+    SourceError
+        For records that cannot be represented.
     """
     cigar = cigars.CigarEncoder(block)
     operations = cigar.cigars
@@ -57,7 +75,7 @@ def encode(
     if encodings["templates"] != "link" and sum(map(len, name_streams.values())) < len(
         template_streams["border.hash"]
     ):
-        del template_streams["border.hash"]  # it would be larger than what it is computed from
+        del template_streams["border.hash"]  # the names, from which it is computed, take fewer bytes
     length_streams, l_seq = sequences.encode_lengths(block, operations.query_length)
     reference = Reference.of_block(block, pos, l_seq, operations)
     streams = {
@@ -75,7 +93,7 @@ def encode(
         return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
 
     def pace(tag: str, elements: Any, counts: Any, holders: Any) -> dict[str, Any]:
-        """The streams of the arrays of kinetics or moves, by what their names end with."""
+        """The streams of arrays of kinetics or moves, by the endings of their names."""
         out = {}
         if tag == "mv" and (dwells := moves.encode(elements, counts)):
             elements, counts, out[".long"], out[".stride"] = dwells
@@ -102,8 +120,9 @@ def encode(
 def _related(
     previous: array[int], tag: str, texts: Mapping[str, tuple[Any, Any, dict[str, Any]]]
 ) -> dict[str, Any]:
-    """The streams of the texts of a tag of RELATED_TAGS, by what their names end with. `previous`: as of templates;
-    `texts`: of each such tag, with the records that have them, and the streams that do without other tags."""
+    """The streams of the texts of `tag`, one of RELATED_TAGS, by the endings of their names. `previous` is that of
+    `templates.encode`. `texts` has for each such tag its texts, the records that have them, and the streams that store
+    them independently of other tags."""
 
     def of(name: str) -> tuple[Any, Any] | None:
         return (texts[name][0], memoryview(texts[name][1]).cast("I")) if name in texts else None

@@ -1,10 +1,10 @@
 """FLAG and MAPQ.
 
-``flag.values``: the distinct FLAGs, u16, in order of first appearance; FLAGs are u8 indices into them. ``flag`` holds
-the FLAGs of the records that are the first of their name in the row group. Those of the others, in ``flag.next``,
-mostly follow from the FLAG of the previous record of the name (see ``templates``): 0 means that FLAG as seen from the
-mate (`mirrored`); k means FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds all of them as u16, and
-there are no other streams. ``mapq``: one byte per record.
+``flag.values`` lists the distinct FLAGs, u16, in order of first appearance; the other streams have u8 indices into it.
+``flag`` is for the records that are the first of their name in the row group. ``flag.next`` is for all others, whose
+FLAG mostly follows from that of the previous record of the name (see ``templates``): 0 means that FLAG as seen from the
+mate (`mirrored`), and k means the FLAG with index k - 1. If there are more than 255 distinct FLAGs, ``flag`` holds the
+FLAGs of all records as u16, and there are no other streams. ``mapq`` has one byte per record.
 """
 
 from cpython cimport array
@@ -24,7 +24,7 @@ cdef array.array UINT8 = new_array("B")
 
 cdef enum:
     MOST = 255      # distinct FLAGs that can have indices
-    UNKNOWN = 255   # an index that no FLAG has
+    UNKNOWN = 255   # not an index of any FLAG
 
 
 cdef inline uint16_t mirrored(uint16_t flag) noexcept nogil:
@@ -109,7 +109,7 @@ def decode(
                 break
     with nogil:
         for i in range(n):
-            # Whether a record is the first of its name is hard to predict, so there is no branch.
+            # No branch here: whether a record is the first of its name is hard to predict.
             none = previous[i] >> 31  # -1 or 0
             step = following[min(b, n - firsts - 1)] if n > firsts else 0
             index = step - 1 if step else expected[indices[previous[i] & ~none]]

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from bams3.codec.range_coder cimport RangeCoder, RangeEncoder, code_bit, code_number, code_tree, reset
 
 cdef enum:
-    EMPTY = 15  # instead of the scale of a row: the context does not occur
+    EMPTY = 15  # takes the place of a row's scale if the context does not occur
     RATE = 4  # adaptation rate of the probabilities
 
 
@@ -24,7 +24,7 @@ cdef inline void open_table(TableModel *model) noexcept nogil:
 
 
 cdef inline int code_scale(RangeCoder *coder, TableModel *model, int scale) noexcept nogil:
-    """Code the scale of the next row: its frequencies sum to 2^scale; EMPTY: there is no row."""
+    """Code the scale of the next row, whose frequencies sum to 2^scale; EMPTY means that there is no row."""
     return <int> code_tree(coder, model.scale, 4, RATE, <uint32_t> scale)
 
 cdef inline int bit_length(uint32_t value) noexcept nogil:
@@ -36,7 +36,7 @@ cdef inline int bit_length(uint32_t value) noexcept nogil:
 
 
 cdef inline int code_alphabet(RangeCoder *coder, TableModel *model, uint8_t *symbols, int known) noexcept nogil:
-    """Code the bytes that occur, ascending: 256 bits, each in the context of the two before. Returns their number."""
+    """Code which bytes occur as 256 bits, each in the context of the previous two. Returns how many bytes occur."""
     cdef int symbol, context = 0, bit = 0, count = 0
     for symbol in range(256):
         if RangeCoder is RangeEncoder:
@@ -53,9 +53,9 @@ cdef inline bint code_row(
     RangeCoder *coder, TableModel *model, const uint8_t *symbols, int count, uint16_t *row, int scale,
     const uint16_t *above, int above_scale, bint every
 ) noexcept nogil:
-    """Code the frequencies of a row, which sum to 2^scale. Returns False if decoded ones do not.
+    """Code the frequencies of a row, which sum to 2^scale. Returns False if decoded frequencies do not.
 
-    ``above``: the previous row, NULL for the first. ``every``: no frequency is 0.
+    ``above`` is the previous row, or NULL for the first one. ``every`` means that no frequency is 0.
     """
     cdef uint32_t left_over = <uint32_t> 1 << scale, frequency
     cdef int k, size, left = 0, up = 0, context
@@ -95,7 +95,7 @@ cdef inline bint code_row(
 
 
 cdef inline void normalise(const uint32_t *counts, const uint8_t *symbols, int count, uint64_t total, int scale, uint16_t *row) noexcept nogil:
-    """Compute frequencies proportional to the counts that sum to 2^scale; symbols that occur get at least 1."""
+    """Compute frequencies that sum to 2^scale and are proportional to the counts, but at least 1 if a symbol occurs."""
     cdef int k, best
     cdef int64_t over = -(<int64_t> 1 << scale)
     cdef uint32_t frequency
@@ -108,7 +108,7 @@ cdef inline void normalise(const uint32_t *counts, const uint8_t *symbols, int c
                 frequency = 1
         row[symbols[k]] = <uint16_t> frequency
         over += frequency
-    # An excess is removed where it costs least; a deficit is added where it gains most.
+    # Remove an excess where this costs the fewest bits; add what is missing where it saves the most.
     while over:
         best = -1
         least = 0

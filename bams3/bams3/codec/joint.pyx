@@ -1,8 +1,9 @@
 """Records of several contigs as records of one, so that they are encoded together.
 
 The contigs of a row group lie one behind another: the first begins at position 1, and each of the others two positions
-after the end of the one before it. So a contig has places for the positions -1 to its length. The joined contig has a
-reference id of its own, one more than the largest that the records mention. docs/format.md, "Joined contigs".
+after the end of the previous one. So there is room for the positions from -1 to the length of each contig. The joined
+contig has a new reference id, one more than the largest that the records mention. docs/format.md, "Joined contigs",
+specifies this.
 """
 
 from cpython cimport array
@@ -41,14 +42,20 @@ cdef inline int64_t reference_length(const uint8_t *r) noexcept nogil:
 
 
 cdef inline void put_bin(uint8_t *r, int64_t pos, int64_t end, int64_t new_pos, int64_t new_end) noexcept nogil:
-    """Change the bin of a record as its place changes: what it differs from the right one by stays."""
+    """Change the bin of a record that moves; its difference from the correct bin stays the same."""
     cdef uint16_t bin = <uint16_t> (record_bin(r) - reg2bin(pos, end) + reg2bin(new_pos, new_end))
     memcpy(r + 14, &bin, 2)
 
 
 def runs(block):
-    """The runs of records of one contig, in order: a list of (reference id, records, bytes, min_pos, max_pos, max_end,
-    min_mapq, max_mapq, flags_any, flags_all, mapped). Positions are those in the contig, 0-based."""
+    """The runs of consecutive records on one contig, in order.
+
+    Returns
+    -------
+    list of tuple
+        For each run: (reference id, records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any,
+        flags_all, mapped). Positions are 0-based, on the contig itself; max_end is exclusive.
+    """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i = 0, first
@@ -81,16 +88,17 @@ def runs(block):
 cdef class Joint:
     """Several contigs as one.
 
-    ``reference_id``: of the joined contig. Contig i, whose id is ``contigs[i]``, has ``counts[i]`` records and begins
-    at position ``starts[i]``; ``starts[-1]`` is where another one would begin.
+    ``reference_id`` is that of the joined contig. Contig i has the reference id ``contigs[i]`` and ``counts[i]``
+    records, and begins at position ``starts[i]`` of the joined contig; ``starts[-1]`` is where another contig would
+    begin.
     """
 
     cdef readonly array.array contigs, counts, starts
     cdef readonly int32_t reference_id
 
     def __init__(self, contigs, counts, lengths, int32_t reference_id):
-        """``contigs``: ascending reference ids; ``counts``: numbers of records; ``lengths``: in bp, all of shape (m,).
-        Raises ValueError if the joined contig would be too long."""
+        """``contigs`` are ascending reference ids, ``counts`` their numbers of records, and ``lengths`` their lengths
+        in bp, all of shape (m,). Raises ValueError if the joined contig would be too long."""
         cdef Py_ssize_t i
         cdef int64_t at = 1
         self.contigs = array.array("i", contigs)
@@ -104,7 +112,7 @@ cdef class Joint:
         self.reference_id = reference_id
 
     cdef Py_ssize_t holder(self, int64_t pos) noexcept nogil:
-        """The contig that has a place for a position of the joined contig, or -1."""
+        """Index of the contig that a position of the joined contig belongs to, or -1."""
         cdef const int64_t *starts = <const int64_t *> self.starts.data.as_longlongs
         cdef Py_ssize_t low = 0, high = array_size(self.contigs), middle
         if pos < 0 or pos >= starts[high] - 1:
@@ -118,7 +126,7 @@ cdef class Joint:
         return low
 
     cdef Py_ssize_t number(self, int32_t reference_id) noexcept nogil:
-        """The place of a reference id among those of the contigs, or -1."""
+        """Index of the contig with a reference id, or -1."""
         cdef const int32_t *contigs = <const int32_t *> self.contigs.data.as_ints
         cdef Py_ssize_t low = 0, high = array_size(self.contigs), middle
         while low < high:
@@ -130,7 +138,7 @@ cdef class Joint:
         return low if low < array_size(self.contigs) and contigs[low] == reference_id else -1
 
     cdef has(self, Py_ssize_t records):
-        """Raise FormatError unless the contigs have so many records."""
+        """Raise FormatError unless the contigs have this many records in total."""
         cdef int64_t total = 0
         cdef Py_ssize_t k
         for k in range(len(self.counts)):
@@ -141,12 +149,12 @@ cdef class Joint:
             raise FormatError(f"contigs with {total} records in a row group that has {records}")
 
     cdef own_copy(self, block):
-        """The records, to be changed in place. Raises FormatError unless the contigs have them all."""
+        """A copy of the records, which may be changed. Raises FormatError unless the contigs have that many records."""
         self.has(len(block))
         return join([block])
 
     def joined(self, block):
-        """The records as records of the joined contig. Raises SourceError for one that would end past 2^31 - 1."""
+        """Copy the records, moved to the joined contig. Raises SourceError if one would end past 2^31 - 1."""
         copy = self.own_copy(block)
         cdef uint8_t *data = <uint8_t *> <char *> <bytes?> copy.data
         cdef array.array offsets = copy.offsets
@@ -186,7 +194,7 @@ cdef class Joint:
         return copy
 
     def parted(self, block):
-        """The inverse of ``joined``. Raises FormatError if records are not where their contigs have a place."""
+        """The inverse of ``joined``. Raises FormatError if a record or its mate lies outside of the contigs."""
         copy = self.own_copy(block)
         cdef uint8_t *data = <uint8_t *> <char *> <bytes?> copy.data
         cdef array.array offsets = copy.offsets
@@ -230,7 +238,7 @@ cdef class Joint:
         return copy
 
     def reference_ids(self, Py_ssize_t records):
-        """The reference id of each record: array('i'). Raises FormatError unless there are so many."""
+        """The reference id of each record: array('i'). Raises FormatError unless there are this many records."""
         self.has(records)
         cdef array.array out = array.clone(INT32, records, False)
         cdef Py_ssize_t k, i = 0, stop = 0
@@ -242,8 +250,8 @@ cdef class Joint:
         return out
 
     def places(self, const int32_t[::1] pos):
-        """POS of every record, array('i'), from those on the joined contig. Raises FormatError unless the contigs have
-        them all."""
+        """Convert the POS of every record from the joined contig to its contig: array('i'). Raises FormatError unless
+        the contigs have this many records."""
         self.has(pos.shape[0])
         cdef array.array out = array.clone(INT32, pos.shape[0], False)
         cdef Py_ssize_t k, i = 0, stop = 0
@@ -255,7 +263,8 @@ cdef class Joint:
         return out
 
     def mates(self, const int32_t[::1] next_ref, const int32_t[::1] next_pos):
-        """RNEXT and PNEXT, each array('i') of shape (n,), of records whose joined ones are these."""
+        """Convert RNEXT and PNEXT from the joined contig: two array('i') of shape (n,). Raises FormatError if a mate
+        lies outside of the contigs."""
         cdef Py_ssize_t n = next_ref.shape[0], i, mate
         cdef array.array refs = array.clone(INT32, n, False), places = array.clone(INT32, n, False)
         cdef int32_t[::1] ref = refs, place = places
@@ -282,7 +291,7 @@ cdef inline Py_ssize_t array_size(array.array values) noexcept nogil:
 
 
 def linked(const int32_t[::1] previous, Py_ssize_t first, Py_ssize_t last):
-    """The links of records [first, last), as links within these: array('i'), -1 for those to earlier records."""
+    """The links of records [first, last), counted from ``first``: array('i'). Links to earlier records become -1."""
     cdef array.array out = array.clone(INT32, last - first, False)
     cdef int32_t[::1] to = out
     cdef Py_ssize_t i

@@ -1,4 +1,4 @@
-# The contexts of kinetics that have frequency tables (docs/format.md, "Kinetics"). All of it is inline and nogil.
+# The contexts in which kinetics are coded (docs/format.md, "Kinetics"). Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 
@@ -7,24 +7,25 @@ from bams3.codec.range_coder cimport RangeCoder, code_number, code_tree, reset
 cdef enum:
     MOST_VALUES = 256
     PENTAMERS = 1 << 10
-    PARTS = 16      # ranks, levels of the mean, and the most classes of either kind
+    PARTS = 16      # number of ranks, of levels of the mean, and of classes of either kind at most
     SLOWNESS = 5    # the mean moves by 1/2^this
     RATE = 4        # adaptation rate of the probabilities of classes
-    HALF = 1 << 15  # the mean at first
+    HALF = 1 << 15  # initial mean
     SHIFT = 12      # the level is the highest 4 bits of the mean
 
 
 cdef struct Contexts:
     int values, paces          # the number of classes of the mean
-    int against                # whether the arrays run against the order of sequencing
-    int ahead                  # how many of the five bases are met later
+    int against                # whether the arrays run opposite to the order of sequencing
+    int ahead                  # how many of the five bases are met after this one
     uint8_t rank[MOST_VALUES]  # of an index
     uint8_t pace[PARTS]        # the class of a level of the mean
     uint8_t kind[PENTAMERS]    # the class of five bases
 
 
 cdef inline int code_classes(RangeCoder *coder, Contexts *contexts) noexcept nogil:
-    """Code what the contexts follow from; returns their number, or 0 if decoded classes are not valid."""
+    """Code the parameters and classes that define the contexts; returns the number of contexts, 0 if decoded classes
+    are invalid."""
     cdef uint16_t steps[2][PARTS]
     cdef uint16_t kinds[PARTS][PARTS]
     cdef int k, before = 0, most = 0

@@ -1,8 +1,8 @@
-"""Tags with a number for each base that tell how fast it was read: PacBio's ip pw fi fp ri rp, and mv (``moves``).
+"""Tags with a number for each base that says how fast it was read: PacBio's ip pw fi fp ri rp, and mv (``moves``).
 
-The distinct elements are in ``tag.fi:BC.values``. ``tag.fi:BC.tables`` has the indices of the elements of all arrays,
-coded by rANS with a row of frequencies for each context: the class of five bases, in the order in which the polymerase
-or the pore met them, and the class of the mean of the elements before. docs/format.md, "Kinetics", specifies it.
+``tag.fi:BC.values`` has the distinct elements. ``tag.fi:BC.tables`` has the indices of all elements, coded by rANS with
+a row of frequencies for each context: the class of five bases, in the order in which the polymerase or the pore met
+them, and the class of the mean of the previous elements. docs/format.md, "Kinetics", specifies it.
 """
 
 from cpython cimport array
@@ -26,13 +26,13 @@ cdef array.array INT64 = new_array("q")
 
 cdef enum:
     PACES = 4        # classes of the mean that the encoder begins with
-    KIND_COST = 512  # bits that the classes of pentamers take, about, for each doubling of their number
+    KIND_COST = 512  # bits, approximately, that the classes of pentamers take for each doubling of their number
     BUCKETS = 1 << 12  # of mean ranks
 
 AGAINST = frozenset({"ri", "rp"})
-"""Tags whose arrays run against the order of sequencing."""
+"""Tags whose arrays run opposite to the order of sequencing."""
 AHEAD = {"mv": 2}
-"""How many of the five bases are met later, where that is not 0."""
+"""How many of the five bases are met after the element's base, if not 0."""
 
 
 cdef class ReadBases:
@@ -44,7 +44,7 @@ cdef class ReadBases:
     cdef const uint16_t[::1] flag
 
     def __init__(self, seq, starts, l_seq, flag):
-        """``seq``: SEQs in BAM encoding, which begin at ``starts``, array('q')."""
+        """``seq`` holds the SEQs in BAM encoding; ``starts``, array('q'), is where each of them begins."""
         self.seq, self.starts, self.l_seq, self.flag = seq, starts, l_seq, flag
 
     @staticmethod
@@ -60,8 +60,8 @@ cdef class ReadBases:
     cdef void pentamers(
         self, const uint8_t *counts, const uint32_t[::1] holders, const Contexts *contexts, uint16_t *out
     ) noexcept nogil:
-        """Five bases around each element, the first one lowest; 0 if its array has not as many elements as the read has
-        bases. ``counts``: u32 each, of the arrays of the records ``holders``."""
+        """Find the five bases around each element, with the first base in the lowest bits; 0 if an array and its read
+        differ in length. ``counts``: u32 length of the array of each of the records ``holders``."""
         cdef const uint8_t *packed
         cdef uint32_t count, pentamer, code, turn
         cdef int64_t j, at, step
@@ -97,7 +97,7 @@ cdef uint64_t total_of(const uint8_t[::1] counts) noexcept nogil:
 
 
 cdef void find_levels(const Contexts *contexts, const uint8_t *symbols, size_t size, uint8_t *out) noexcept nogil:
-    """The level of the mean before every value; that of each lane begins in the middle."""
+    """Find the level of the mean before every value. At the start of each lane, the mean is HALF."""
     cdef size_t steps = size // LANES, k
     cdef int32_t mean
     cdef int lane
@@ -109,7 +109,7 @@ cdef void find_levels(const Contexts *contexts, const uint8_t *symbols, size_t s
 
 
 cdef void part(const uint64_t *counts, int count, int parts, uint8_t *out) noexcept nogil:
-    """Part ordered things into classes of about equal counts."""
+    """Divide ``count`` things, in their order, into classes of about equal counts."""
     cdef uint64_t total = 0, up_to = 0
     cdef int k
     for k in range(count):
@@ -122,7 +122,7 @@ cdef void part(const uint64_t *counts, int count, int parts, uint8_t *out) noexc
 cdef void part_pentamers(
     Contexts *contexts, const uint8_t *symbols, const uint16_t *pentamers, size_t size
 ) noexcept nogil:
-    """Part the pentamers into classes by the mean rank of their values."""
+    """Divide the pentamers into classes by the mean rank of their values."""
     cdef uint64_t totals[PENTAMERS]
     cdef uint64_t sums[PENTAMERS]
     cdef uint64_t buckets[BUCKETS]
@@ -145,7 +145,7 @@ cdef void part_pentamers(
 
 
 cdef class KineticsEncoder:
-    """Codes the elements of some arrays, given as indices. ``stored``: a Buffer."""
+    """Codes the elements of some arrays, given as indices; ``stored`` is the result, a Buffer."""
 
     cdef readonly Buffer stored
     cdef Contexts contexts
@@ -213,8 +213,8 @@ cdef class KineticsEncoder:
         return (most + 1) * contexts.paces
 
     cdef void merge(self, uint32_t *merged) noexcept nogil:
-        """Merge neighbouring classes as far as it saves bits, those of the tables included. ``merged``: room for
-        as many counts as there are."""
+        """Merge neighbouring classes as far as this saves bits, including those of the tables. ``merged``: room for a
+        copy of all counts."""
         cdef Contexts *contexts = &self.contexts
         cdef int values = contexts.values, paces = contexts.paces, kinds, slower, to, k, v
         cdef int halvings = 0, slowings = 0
@@ -265,9 +265,22 @@ def encode(
     Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, ReadBases reads not None,
     str tag not None,
 ):
-    """Returns the streams ``values`` and ``tables``, or None if there are fewer than 2 or more than 256 distinct
-    elements. ``elements``: of all arrays, of 1 or 2 bytes each; ``counts``: u32 each, of the arrays of the records
-    ``holders``; ``tag``: their name."""
+    """Encode the arrays of a tag.
+
+    Parameters
+    ----------
+    elements
+        The elements of all arrays, 1 or 2 bytes each (``elements.width``).
+    counts, holders
+        The length of each array, u32, and the index of its record.
+    reads, tag
+        The bases of all records, and the name of the tag, such as "fi".
+
+    Returns
+    -------
+    tuple of Buffer or None
+        The streams ``values`` and ``tables``; None if there are fewer than 2 or more than 256 distinct elements.
+    """
     cdef int width = elements.width
     cdef Buffer symbols = Buffer(elements.size // width + 1)
     cdef Buffer values = distinct(elements.data, elements.size // width, width, symbols)
@@ -285,7 +298,7 @@ cdef bint get_values(
     const Contexts *contexts, Slots slots, const uint16_t *pentamers, size_t size, const uint8_t *at,
     const uint8_t *end, uint8_t *out
 ) noexcept nogil:
-    """Decode the values; returns False if the words do not end with them."""
+    """Decode the values; returns False unless they use up exactly the stored words."""
     cdef Lane lanes[LANES]
     cdef size_t steps = size // LANES, step, place
     cdef int lane
@@ -320,8 +333,11 @@ def decode(
     str name, const uint8_t[::1] values, const uint8_t[::1] stored, const uint8_t[::1] counts, int width,
     const uint32_t[::1] holders, ReadBases reads not None, size_t limit,
 ):
-    """The elements of all arrays of a tag: a Buffer. ``name``: of its stream; ``width``: bytes of an element;
-    ``limit``: the most bytes that there may be. Raises FormatError if the streams are not those of an encoder."""
+    """Decode the elements of all arrays of a tag, ``width`` bytes each: a Buffer of at most ``limit`` bytes.
+
+    ``name`` is that of the tag's stream, for error messages; ``values`` and ``stored`` are the results of `encode`, and
+    the other parameters the same as there. Raises FormatError if `encode` did not make the streams.
+    """
     cdef size_t words = 4, size, k
     cdef int known = <int> (min(values.shape[0], <Py_ssize_t> (2 * MOST_VALUES + 2)) // width), count, bits
     cdef Contexts contexts

@@ -17,11 +17,11 @@ rule  RNEXT, PNEXT                         TLEN
 7     the partner's RNAME, POS             ``mate.tlen``
 ====  ===================================  =====================================
 
-``mate.ref`` is the difference to the record's own reference. ``mate.pos``, if RNEXT equals RNAME, is the difference
-to the expected position of the mate: the partner's POS, or the record's own if it has no partner, plus a shift. The
-shift is 0 until a record with rule 0 and RNEXT = RNAME has a partner, and from then on the last such PNEXT minus its
-partner's POS, so that reads cut out of a longer reference still encode their mates' positions well. Otherwise
-``mate.pos`` is PNEXT. ``mate.tlen`` is the difference to `expected_length`.
+``mate.ref`` is the difference between RNEXT and RNAME, as reference ids. If they differ, ``mate.pos`` is PNEXT.
+Otherwise, it is the difference between PNEXT and the expected position of the mate: the POS of the partner, or of the
+record itself if it has no partner, plus a shift. The shift is 0 at first. Each record with rule 0 and RNEXT = RNAME
+that has a partner sets it to its PNEXT minus its partner's POS, so that the mates' positions also take few bytes if the
+reads were cut out of a longer reference. ``mate.tlen`` is the difference between TLEN and `expected_length`.
 """
 
 from cpython cimport array
@@ -65,7 +65,7 @@ cdef array.array find_partners(const int32_t[::1] previous, const uint16_t[::1] 
     cdef int steps
     with nogil:
         for i in range(n):
-            # Nearly always the previous record of the name. Whether there is one is hard to predict: no branch.
+            # Nearly always the previous record of the name. No branch: whether there is one is hard to predict.
             j = previous[i]
             at = j & ~(j >> 31)
             partner[i] = -1
@@ -120,11 +120,11 @@ cdef inline int32_t expected_length(
     Py_ssize_t i, int32_t partner, bint together, int32_t mate_pos, const int32_t[::1] pos, const int32_t[::1] end,
     const int32_t[::1] query_length, uint16_t flag,
 ) noexcept nogil:
-    """TLEN if no rule gives it; ``together``: whether both ends are on the same reference.
+    """The TLEN that is expected if no rule determines it. ``together``: whether both ends are on the same reference.
 
-    It is 0 unless both ends are mapped there; otherwise the distance between the 5' ends as in rule 3. A mate other
-    than ``partner`` (-1: none) starts at ``mate_pos`` and is assumed to be as long as this read. An unpaired read has
-    its own length.
+    It is the distance between the 5' ends as in rule 3 if both ends are mapped to the same reference, and otherwise 0.
+    If the mate is not ``partner`` (-1: there is none), it starts at ``mate_pos`` and is assumed to be as long as this
+    read. For an unpaired read, it is the length of the read.
     """
     cdef int64_t other_pos = mate_pos, other_end = <int64_t> mate_pos + query_length[i]
     if not flag & PAIRED:
@@ -140,8 +140,11 @@ def encode(
     block, int32_t reference_id, const int32_t[::1] pos, const int32_t[::1] end, const int32_t[::1] query_length,
     const uint16_t[::1] flag, const int32_t[::1] previous,
 ):
-    """Streams of the mate fields of a block whose records all have RNAME ``reference_id``; and the sorted ids
-    of the references in RNAME and RNEXT."""
+    """Encode the mate fields of a block whose records all have RNAME ``reference_id``.
+
+    ``pos``, ``end``, ``query_length``, ``flag`` and ``previous`` are columns of the block, shape (n,). Returns the
+    streams, and the sorted ids of the references in RNAME and RNEXT.
+    """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = pos.shape[0], i
@@ -199,7 +202,7 @@ def encode(
 
 
 cdef class Mates:
-    """``next_ref``, ``next_pos``: array('i'), shape (n,); ``tlen`` on demand."""
+    """Decoded mate fields: ``next_ref`` and ``next_pos``, array('i'), shape (n,). `template_lengths` decodes TLEN."""
 
     cdef readonly array.array next_ref, next_pos
     cdef object rules, partners
@@ -264,7 +267,7 @@ cdef class Mates:
         self, const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] pos, const int32_t[::1] end,
         const int32_t[::1] query_length, const uint16_t[::1] flag,
     ):
-        """TLEN of every record: array('i'). ``stream``, ``escaped``: 'mate.tlen' and 'mate.tlen.long'."""
+        """TLEN of every record: array('i'). ``stream`` and ``escaped`` are 'mate.tlen' and 'mate.tlen.long'."""
         cdef const uint8_t[::1] rules = self.rules
         cdef const int32_t[::1] partner = self.partners, next_ref = self.next_ref, next_pos = self.next_pos
         cdef Py_ssize_t n = pos.shape[0], i

@@ -2,7 +2,7 @@
 
 #include <stdint.h>
 
-#define BAMS3_STEADY 255          /* after n bits a prediction moves by 1/(n + 1.6) of the way; n stops here */
+#define BAMS3_STEADY 255          /* after n bits a prediction moves by 1/(n + 1.6) of the way; n stops growing here */
 #define BAMS3_ONE (1 << 22)       /* a probability of 1 in a prediction */
 #define BAMS3_DOMAIN (11 << 8)    /* range of stretched probabilities, in units of 1/256 */
 #define BAMS3_MAX_INPUTS 8
@@ -13,8 +13,8 @@ typedef struct {
     int32_t step[BAMS3_STEADY + 1];           /* in 1/65536 */
 } bams3_tables;
 
-/* A prediction after a bit. It is the probability of a 0, in units of 1/2^22, times 1024, plus the number of bits that
-   it has seen. */
+/* Update a prediction after a bit. A prediction is the probability of a 0, in units of 1/2^22, times 1024, plus the
+   number of bits that it has seen. */
 static inline uint32_t bams3_adapt(const bams3_tables *tables, uint32_t prediction, int bit) {
     uint32_t seen = prediction & 1023;
     int32_t p = prediction >> 10;
@@ -22,7 +22,7 @@ static inline uint32_t bams3_adapt(const bams3_tables *tables, uint32_t predicti
     return (uint32_t) p << 10 | (seen + (seen < BAMS3_STEADY));
 }
 
-/* The probability of a 0, in 1/65536, by the predictions at `node`; `s`: the predictions, stretched. */
+/* The probability of a 0, in 1/65536, according to the predictions at `node`; these are put into `s`, stretched. */
 static inline __attribute__((always_inline)) int32_t bams3_mix(
     const bams3_tables *tables, uint32_t *const *predictions, int inputs, int node, const int32_t *weights, int32_t *s
 ) {
@@ -37,7 +37,8 @@ static inline __attribute__((always_inline)) int32_t bams3_mix(
     return tables->squashed[sum + BAMS3_DOMAIN];
 }
 
-/* Learn a bit that had this probability of being 0. The weights move by the error times 2^-rate, and wrap around. */
+/* Learn from a bit that was predicted to be 0 with this probability. The weights move by the error times 2^-rate; they
+   may wrap around. */
 static inline __attribute__((always_inline)) void bams3_learn(
     const bams3_tables *tables, uint32_t *const *predictions, int inputs, int node, int32_t *weights, const int32_t *s,
     int rate, int32_t probability, int bit

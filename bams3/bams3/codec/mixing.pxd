@@ -1,9 +1,9 @@
-# Bits predicted by several adaptive predictions at once, which are mixed (docs/format.md, "Mixed bits"): what the
-# models of qualities and of bytes share. The inner loop is in `mixing.h`, trees and tables in `mixing.pyx`.
+# Mixes several adaptive predictions of each bit (docs/format.md, "Mixed bits"), for the models of qualities and of
+# bytes. The inner loop is in `mixing.h`; trees and tables are in `mixing.pyx`.
 #
-# Each prediction sees the bit in a context of its own. They are mixed in the logistic domain with adaptive weights
-# (Mahoney, Adaptive weighing of context models for lossless data compression, 2005), and the bit goes to the
-# range coder. All arithmetic is on integers, so results are the same everywhere.
+# Each prediction uses a different context. The predictions are mixed in the logistic domain with adaptive weights
+# (Mahoney, Adaptive weighing of context models for lossless data compression, 2005), and the range coder codes the bit
+# with the resulting probability. All arithmetic is on integers, so results are the same on every machine.
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 
@@ -31,13 +31,13 @@ cdef extern from "bams3/codec/mixing.h":
 
 cdef enum:
     MAX_VALUES = 256
-    MOST_BITS = 17  # that coding one bit can take
+    MOST_BITS = 17  # bits that coding one bit can take
 
 
 # A binary search tree of the values [0, values). An inner node is the smallest value on its right.
 cdef struct Tree:
     int values, root, depth
-    uint8_t below[MAX_VALUES][2]  # children, left and right; 0: the leaf node - 1, or node
+    uint8_t below[MAX_VALUES][2]  # left and right child; 0: it is a leaf, `node - 1` on the left, `node` on the right
 
 
 cdef const Tables *the_tables() noexcept nogil
@@ -51,8 +51,8 @@ cdef inline int code_mixed(
     RangeCoder *coder, const Tables *tables, uint32_t **predictions, int inputs, int node, int32_t *weights, int rate,
     int bit,
 ) noexcept nogil:
-    """Code a bit, predicted by ``inputs`` predictions (a constant): the ``node``-th of each array. The weights, one
-    an input, move by the error times 2^-rate."""
+    """Code a bit, predicted by the ``node``-th entry of each of ``inputs`` arrays (a constant). The weights, one per
+    input, move by the error times 2^-rate."""
     cdef int32_t s[MAX_INPUTS]
     cdef int32_t probability = mix(tables, predictions, inputs, node, weights, s)
     bit = code_split(coder, (coder.width >> 16) * <uint32_t> probability, bit)
@@ -64,8 +64,8 @@ cdef inline int code_index(
     RangeCoder *coder, const Tables *tables, const Tree *tree, uint32_t **predictions, int inputs, int32_t *weights,
     int rate, int index,
 ) noexcept nogil:
-    """Code an index of the tree's values, or decode and return it: a bit at each node, from the root to a leaf. The
-    weights are those of node 0; each node has ``inputs`` of its own."""
+    """Encode an index of the tree's values, or decode and return it: one bit at each node, from the root to a leaf.
+    ``weights`` points to those of node 0; each node has ``inputs`` weights."""
     cdef int node = tree.root, bit
     while True:
         bit = code_mixed(coder, tables, predictions, inputs, node, weights + inputs * node, rate, index >= node)

@@ -1,4 +1,4 @@
-"""Trees of values, and the arrays that models of mixed predictions start with; `mixing.pxd` has the coding itself."""
+"""Trees of values, and initial predictions and weights of models that mix predictions; `mixing.pxd` codes the bits."""
 
 from libc.math cimport exp, lround, log
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
@@ -16,7 +16,7 @@ cdef const Tables *the_tables() noexcept nogil:
 
 
 cdef int plant(Tree *tree, int values, const size_t *counts, Buffer out) except -1:
-    """Build the tree that halves the counts of the values at each node; its nodes, in preorder, go to ``out``."""
+    """Build a tree in which each node halves the counts of the values; append its nodes, in preorder, to ``out``."""
     cdef size_t up_to[MAX_VALUES + 1]
     cdef uint8_t nodes[MAX_VALUES]
     cdef int k, used = 0
@@ -34,7 +34,7 @@ cdef void halve(uint8_t *nodes, int *used, int low, int high, const size_t *up_t
         return
     while node + 1 < high and 2 * up_to[node] < up_to[low] + up_to[high]:
         node += 1
-    # The nearer of the two around the middle.
+    # Of the two nodes around the middle, take the nearer one.
     if node - 1 > low and up_to[node] + up_to[node - 1] > up_to[low] + up_to[high]:
         node -= 1
     nodes[used[0]] = <uint8_t> node
@@ -83,12 +83,12 @@ cdef uint32_t *filled(size_t count, uint32_t value) except NULL nogil:
 
 
 cdef uint32_t *new_predictions(size_t count) except NULL nogil:
-    """Predictions that have seen nothing; to be freed."""
+    """Predictions that have seen no bits yet; the caller frees them."""
     return filled(count, NEW)
 
 
 cdef int32_t *new_weights(size_t count, int32_t weight) except NULL nogil:
-    """Equal weights, in units of 1/65536; to be freed."""
+    """Equal weights, in units of 1/65536; the caller frees them."""
     return <int32_t *> filled(count, <uint32_t> weight)
 
 

@@ -1,8 +1,9 @@
-"""MM: which bases of a read the groups of a text list, as a bit for each base that could be.
+"""MM: base modifications, stored as a bit for each base that could be modified.
 
-A text becomes its *heads*, ``C+h?;C+m?;`` without numbers, and a bit for each base of a group's letter, in the order of
-sequencing. An adaptive prediction of the bit sees the bases around, whether the two such bases before are listed, and
-whether an earlier group lists the base. docs/format.md, "Modifications", specifies it.
+A text is split into its *heads*, such as ``C+h?;C+m?;`` without numbers, and for each group, a bit for each base with
+the group's letter, in the order of sequencing: whether the group lists the base. The bits are coded with adaptive
+predictions, which depend on the surrounding bases, on whether the previous two such bases are listed, and on whether an
+earlier group lists the base. docs/format.md, "Modifications", specifies it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
@@ -20,16 +21,16 @@ from bams3.codec.surroundings cimport PENTAMERS, Surrounding, Surroundings
 from bams3.errors import FormatError
 
 cdef enum:
-    MOST_GROUPS = 16  # of a text; one of more is kept
-    GROUPS = 8        # that have predictions of their own
+    MOST_GROUPS = 16  # of a text; a text with more is stored unchanged
+    GROUPS = 8        # groups with separate predictions; any others share those of the last one
     LEAST = 32        # probability of either bit, in 1/65536
 
 
 cdef struct Read:
-    # The places of the bases of each letter, and where those of a letter begin.
+    # The indices of the bases of a read, sorted by letter, and where those of each letter begin.
     uint32_t *places
     uint32_t start[5]
-    uint8_t *listed  # by an earlier group, by place
+    uint8_t *listed  # for each base: whether an earlier group lists it
 
 
 cdef inline bint is_digit(uint8_t c) noexcept nogil:
@@ -58,7 +59,7 @@ cdef const uint8_t *after_head(const uint8_t *p, int *letter) noexcept nogil:
 
 
 cdef const uint8_t *after_number(const uint8_t *p, uint32_t *number) noexcept nogil:
-    """The end of a comma and a decimal number without leading zeros; NULL if there is none."""
+    """The end of a comma followed by a decimal number without leading zeros; NULL if there is none."""
     cdef const uint8_t *start = p + 1
     number[0] = 0
     p += 1
@@ -71,7 +72,7 @@ cdef const uint8_t *after_number(const uint8_t *p, uint32_t *number) noexcept no
 
 
 cdef bint is_spelled(const uint8_t *p, const Read *read) noexcept nogil:
-    """Whether a text can be spelled from bits. Without a read: whether it is heads alone."""
+    """Whether a text can be spelled from bits. If ``read`` is NULL: whether it consists only of heads."""
     cdef int letter = 0, groups = 0
     cdef uint32_t number = 0
     cdef int64_t used
@@ -123,7 +124,7 @@ cdef inline int code_group(
     RangeCoder *coder, uint32_t *predictions, Read *read, const Surrounding *around, int group, int letter,
     const uint8_t *numbers, Buffer out,
 ) except -1 nogil:
-    """Code the bits of a group: encode them from its numbers, or decode them and put the numbers."""
+    """Code the bits of a group: encode them from its numbers, or decode them and write the numbers."""
     cdef const Tables *tables = the_tables()
     cdef uint32_t k, place, skips = 0, number = 0
     cdef uint32_t *row = predictions + 8 * PENTAMERS * min(group, GROUPS - 1)
@@ -158,7 +159,7 @@ cdef inline int code_group(
 
 
 cdef int put_number(Buffer out, uint32_t number) except -1 nogil:
-    """Put a comma and a number."""
+    """Append a comma and a number."""
     cdef uint8_t digits[12]
     cdef int k = 12
     while True:
@@ -172,7 +173,7 @@ cdef int put_number(Buffer out, uint32_t number) except -1 nogil:
 
 
 cdef class Speller:
-    """What encoder and decoder share: predictions, and the read at hand."""
+    """State that encoder and decoder share: the predictions and the current read."""
 
     cdef Read read
     cdef uint32_t *predictions
@@ -191,8 +192,24 @@ cdef class Speller:
 
 
 def encode(const uint8_t[::1] texts, const uint32_t[::1] holders, const uint16_t[::1] flag, Surroundings around not None):
-    """Returns the texts, each with its NUL, with heads in place of those that can be spelled, and the bits: two
-    Buffers. ``holders``: the record of each text."""
+    """Encode texts of MM.
+
+    Parameters
+    ----------
+    texts
+        The texts, each with its NUL.
+    holders
+        The index of the record of each text.
+    flag
+        FLAG of all records, shape (n,).
+    around
+        The surroundings of the reads' bases.
+
+    Returns
+    -------
+    tuple of Buffer
+        The texts, each with its NUL, where heads replace those that can be spelled from bits; and the bits.
+    """
     cdef Buffer heads = Buffer(texts.shape[0] // 8), bits = Buffer(texts.shape[0] // 8 + 64)
     cdef Speller speller = Speller(around)
     cdef const uint8_t *p = &texts[0]
@@ -219,7 +236,7 @@ def encode(const uint8_t[::1] texts, const uint32_t[::1] holders, const uint16_t
                 numbers = after_head(p, &letter)
                 heads.put(p, numbers - p)
                 heads.put_u8(b";")
-                # A bit takes at most 11 bits.
+                # Coding one bit takes at most 11 bits.
                 bits.reserve(2 * <size_t> (speller.read.start[letter + 1] - speller.read.start[letter]) + 16)
                 coder.at = bits.data + bits.size
                 code_group(&coder, speller.predictions, &speller.read, surrounding, group, letter, numbers, bits)
@@ -242,8 +259,27 @@ def decode(
     const uint8_t[::1] heads, const uint8_t[::1] bits, const uint32_t[::1] holders, const uint16_t[::1] flag,
     Surroundings around not None, size_t limit,
 ):
-    """The texts that `encode` was given: a Buffer of about ``limit`` bytes at most. Raises FormatError if the arguments
-    are not its results."""
+    """Decode the texts that `encode` was given.
+
+    Parameters
+    ----------
+    heads, bits
+        The results of `encode`.
+    holders, flag, around
+        As in `encode`.
+    limit
+        The largest size of the result in bytes, approximately.
+
+    Returns
+    -------
+    Buffer
+        The texts, each with its NUL.
+
+    Raises
+    ------
+    FormatError
+        If ``heads`` and ``bits`` are not results of `encode`.
+    """
     cdef Buffer out = Buffer(heads.shape[0])
     cdef Speller speller = Speller(around)
     cdef const uint8_t *p = &heads[0] if heads.shape[0] else NULL

@@ -1,8 +1,8 @@
-"""mv, the moves of nanopore reads: a step of the signal, and for each step a 1 if a base begins there, else a 0.
+"""mv, the moves of nanopore reads: the stride of the signal, and for each step a 1 if a base begins there, else a 0.
 
-The arrays are stored as *dwells*, the numbers of steps of each base, as bytes, which ``kinetics`` can code by the
-bases. A byte of 0 stands for a u32 in ``tag.mv:Bc.long``. ``tag.mv:Bc.stride`` has the first element of each array.
-docs/format.md, "Moves", specifies it.
+The arrays are stored as *dwells*: the number of steps of each base, as a byte, which ``kinetics`` can code in the
+context of the bases. A byte of 0 means that the number is the next u32 in ``tag.mv:Bc.long``. ``tag.mv:Bc.stride`` has
+the first element of each array. docs/format.md, "Moves", specifies it.
 """
 
 from libc.stdint cimport uint8_t, uint32_t
@@ -15,8 +15,21 @@ from bams3.errors import FormatError
 
 
 def encode(Buffer elements not None, Buffer counts not None):
-    """Returns dwells, their numbers, the streams ``long`` and ``stride``; None if an array is not one of moves.
-    ``elements``: of all arrays; ``counts``: the number of each, u32."""
+    """Convert arrays of moves to dwells.
+
+    Parameters
+    ----------
+    elements
+        The elements of all arrays.
+    counts
+        The length of each array, u32.
+
+    Returns
+    -------
+    tuple of Buffer or None
+        The dwells, the number of dwells of each array, and the streams ``long`` and ``stride``; None if an array does
+        not consist of moves.
+    """
     cdef Buffer dwells = Buffer(elements.size // 2 + 1), numbers = Buffer(counts.size, 4)
     cdef Buffer longs = Buffer(width=4), strides = Buffer(counts.size // 4)
     cdef const uint8_t *p = elements.data
@@ -53,8 +66,27 @@ def decode(
     str name, const uint8_t[::1] dwells, const uint8_t[::1] numbers, const uint8_t[::1] longs,
     const uint8_t[::1] strides, size_t limit,
 ):
-    """The elements of all arrays, and the number of each, u32: two Buffers. ``limit``: the most elements that there may
-    be. Raises FormatError if the streams disagree with each other."""
+    """Convert dwells to arrays of moves, the inverse of `encode`.
+
+    Parameters
+    ----------
+    name
+        Name of the tag's stream, for error messages.
+    dwells, numbers, longs, strides
+        The results of `encode`.
+    limit
+        The largest number of elements.
+
+    Returns
+    -------
+    tuple of Buffer
+        The elements of all arrays, and the length of each array, u32.
+
+    Raises
+    ------
+    FormatError
+        If the streams are inconsistent.
+    """
     cdef Buffer elements = Buffer(min(limit, <size_t> (2 * dwells.shape[0] + strides.shape[0])) + 1)
     cdef Buffer counts = Buffer(numbers.shape[0], 4)
     cdef Py_ssize_t a, at = 0, used = 0

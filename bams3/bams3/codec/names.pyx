@@ -1,14 +1,15 @@
 """QNAME of the records that are the first of their name in the row group.
 
-The other records get their names by following ``link`` (see ``templates``). A name is a *pattern* plus
-the values of the pattern's *slots* (see ``patterns``). ``name.pattern``, u8: 0 for a name stored verbatim,
-terminated by NUL, in ``name``; k for a name with the k-th pattern; omitted if all names have the only pattern, or if
-there are no patterns. The j-th slot of every pattern takes its value from the *column* ``name.<j>``.
+Links give the names of the other records (see ``templates``). A name is a *pattern* plus the values of
+the pattern's *slots* (see ``patterns``). ``name.pattern`` has a u8 for each name: 0 if the name is stored verbatim,
+terminated by NUL, in ``name``; k if it has the k-th pattern. This stream is omitted if there are no patterns, or if
+there is only one and all names have it. The j-th slot of every pattern takes its value from the *column* ``name.<j>``.
 
-``name.patterns``: u8 number of columns; the coding of each (see ``columns``); then the patterns, each NUL-terminated.
+``name.patterns`` has the number of columns (u8), the coding of each (see ``columns``), and the patterns, each ended by
+NUL.
 
-Slots that take few values become part of the pattern, so that only tile and coordinates remain of Illumina names.
-The idea that patterns of tokens repeat is from CRAM 3.1's name tokeniser.
+Slots that take few values become part of the pattern, so for Illumina names, only tile and coordinates are stored as
+values. The idea that patterns of tokens repeat is from CRAM 3.1's name tokeniser.
 """
 
 from cpython cimport array
@@ -34,8 +35,8 @@ cdef enum:
     MOST_SHAPES = 64
     MOST_PATTERNS = 255
     MOST_FOLDED = 64    # patterns that the slots of a shape may expand to
-    PATIENCE = 256      # names without a shape, if they are the majority, after which parsing stops
-    STREAM_COST = 16    # bytes that a stream costs, and
+    PATIENCE = 256      # parsing stops after this many names without a shape, if they are the majority
+    STREAM_COST = 16    # bytes that a stream costs
     NAME_GAIN = 3       # bytes that a pattern saves per name (measured)
 
 
@@ -49,11 +50,11 @@ cdef struct Shape:  # names that differ only in the values of slots
 
 cdef struct Pattern:
     int shape
-    uint32_t values[MOST_SLOTS]  # of the slots that are folded; otherwise 0
+    uint32_t values[MOST_SLOTS]  # of the slots that are part of the pattern; 0 for the others
 
 
 cdef class ParsedNames:
-    """The first names of a block, parsed into patterns and values."""
+    """The names of a block, each once, parsed into patterns and values."""
 
     cdef const uint8_t[::1] data
     cdef const int64_t[::1] offsets
@@ -71,7 +72,7 @@ cdef class ParsedNames:
         self.columns, self.texts = Buffer(), Buffer()
 
     cdef int cut_all(self) except -1 nogil:
-        """Parse names into shapes and values, until it is clear that most have no shape in common."""
+        """Parse names into shapes and values; stop when it is clear that most have no common shape."""
         cdef Py_ssize_t i
         cdef const uint8_t *r
         for i in range(self.previous.shape[0]):
@@ -110,7 +111,8 @@ cdef class ParsedNames:
         return self.shape_of.put_u8(s)
 
     cdef void fold(self) noexcept nogil:
-        """Choose the slots that become part of the pattern: those with few values, and not too many combinations."""
+        """Choose the slots that become part of the pattern: those with few values, as long as the number of
+        combinations stays small."""
         cdef Shape *shape = <Shape *> self.shapes.data
         cdef int s, k, product, kept
         for s in range(self.shape_count):
@@ -161,7 +163,7 @@ cdef class ParsedNames:
         return 0
 
     cdef int pattern(self, int s, const Shape *shape, const uint32_t *value) except -1 nogil:
-        """The number of a name's pattern, which may be new; 0 if there are too many."""
+        """The number of a name's pattern, which is added if it is new; 0 if there are too many patterns."""
         cdef Pattern wanted
         cdef Pattern *patterns = <Pattern *> self.patterns.data
         cdef uint32_t at = s * <uint32_t> HASH
@@ -242,7 +244,7 @@ cdef Buffer plain_names(block, const int32_t[::1] previous):
     return names
 
 
-cdef struct Step:            # of a pattern: text, then a slot (0: none, the pattern ends)
+cdef struct Step:            # of a pattern: text, then a slot (0: the pattern ends)
     const uint8_t *text
     int length
     int column
@@ -306,7 +308,7 @@ cdef class Patterns:
         return 0
 
     cdef bint put(self, uint8_t pattern, Buffer names) except -1 nogil:
-        """Append a name to ``names``; returns False if the streams have none."""
+        """Append the next name with a pattern to ``names``; returns False if the streams are invalid."""
         cdef const Step *step = <const Step *> self.steps.data
         cdef size_t start = names.size
         cdef uint32_t value = 0
@@ -339,7 +341,7 @@ def damaged(what):
 
 
 def decode(streams, const int32_t[::1] previous):
-    """Names of all records, without NUL, concatenated; and array('q') of n + 1 offsets into them."""
+    """Names of all records, concatenated without NUL, and array('q') of n + 1 offsets into them."""
     cdef const uint8_t[::1] plain = streams["name"], pattern_of = streams["name.pattern"]
     cdef Patterns patterns = Patterns(streams)
     cdef Py_ssize_t n = previous.shape[0], i, used = 0

@@ -1,4 +1,4 @@
-"""Records that have only some of their fields, of which only these are decoded."""
+"""Records with only some of their fields; the other fields are not decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bams3.codec.tag_layouts import chosen_layouts
 
 
 def reads(columns: Columns) -> Any:
-    """Return a RecordBlock of reads that are not aligned: names, FLAGs, bases and qualities, nothing else."""
+    """Return a RecordBlock of unaligned reads: only names, FLAGs, bases and qualities."""
     n, (_, name_offsets) = columns.records, columns.names
     none, zeros, no_cigars = array("i", [-1]) * n, array("i", bytes(4 * n)), _no_cigars(n)
     size = (
@@ -30,8 +30,8 @@ def reads(columns: Columns) -> Any:
 def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str], bool]) -> Any:
     """Return a RecordBlock of records with FLAG, RNAME, POS, the other `fields`, and the tags that are kept.
 
-    `fields`: names as in SAM; QUAL brings SEQ with it. Every other field has the value by which BAM says that there is
-    none. Raises FormatError.
+    `fields` are named as in SAM; QUAL includes SEQ. All other fields have the value that means "missing" in BAM. Raises
+    FormatError if the streams are damaged.
     """
     n = columns.records
     none = array("i", [-1]) * n
@@ -41,7 +41,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
     l_seq = columns.l_seq if with_seq else array("i", bytes(4 * n))
     layouts = chosen_layouts(columns.stream("tag.layouts"), with_cigar, keep_tag)
     block, _ = records.assemble(
-        columns.size + n,  # names that are not there take a byte
+        columns.size + n,  # "*" may take one byte more than a name
         columns.stored_reference_id,
         columns.pos,
         columns.mapq if "MAPQ" in fields else array("B", b"\xff" * n),
@@ -63,7 +63,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
 
 
 class _With(dict[str, Any]):
-    """Streams, of which some are replaced."""
+    """The streams of a row group, except that some are replaced."""
 
     def __init__(self, columns: Columns, replaced: Mapping[str, Any]) -> None:
         super().__init__(replaced)
@@ -74,7 +74,7 @@ class _With(dict[str, Any]):
 
 
 def _all_alike(records: int) -> bytes:
-    """Short integers that say that the first record has something new, and the others the same."""
+    """Short integers that mean: the first record has a new value, and the others have the same one."""
     return b"\0" + b"\1" * (records - 1)
 
 

@@ -1,7 +1,8 @@
 # Names as patterns and values: how a name is parsed and reassembled. Everything here is inline and nogil.
 #
-# In a pattern, a byte below 32 is a slot: NUMBER, a decimal number without leading zeros; 2 to 9, a number with that
-# many digits; BASES + k, k bases. Other bytes stand for themselves. Long runs of digits or bases are several slots.
+# In a pattern, a byte below 32 is a slot: NUMBER is a decimal number without leading zeros; 2 to 9, a number with that
+# many digits; BASES + k, a run of k bases. Other bytes stand for themselves. A long run of digits or bases takes
+# several slots.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -10,10 +11,10 @@ from bams3.decimal cimport ZEROS, eight_digits, put_unsigned
 
 cdef enum:
     NUMBER = 1
-    MOST_DIGITS = 9     # of a slot, and
-    MOST_BASES = 12     # so that the values fit in a u32
+    MOST_DIGITS = 9     # of a slot, so that its value fits in a u32
+    MOST_BASES = 12     # likewise
     BASES = 16
-    FEWEST_BASES = 4    # in a run that counts as bases rather than as a word
+    FEWEST_BASES = 4    # a shorter run of bases counts as a word
     FIRST_LITERAL = 32
     MOST_SLOTS = 16     # in a name that is parsed
     LONGEST_NAME = 254  # bytes, without NUL

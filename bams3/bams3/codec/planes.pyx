@@ -1,4 +1,4 @@
-"""Planes of integers: the lowest bytes of all of them, their second bytes, and so on."""
+"""Planes of integers: the first plane has the lowest bytes of all integers, the next their second bytes, and so on."""
 
 from libc.stdint cimport uint8_t
 
@@ -27,7 +27,7 @@ def split(const uint8_t[::1] data not None, int width):
 
 
 def put(const uint8_t[::1] plane not None, int number, int width, uint8_t[::1] out not None):
-    """Put a plane where it belongs in ``out``, which has room for as many integers."""
+    """Write plane ``number`` into ``out``, which must have room for as many integers of ``width`` bytes."""
     cdef Py_ssize_t i
     if out.shape[0] != plane.shape[0] * width or not 0 <= number < width:
         raise ValueError(f"a plane of {plane.shape[0]} bytes does not fit {out.shape[0]} bytes")

@@ -1,7 +1,7 @@
 """POS and bin.
 
-``pos``: difference to the previous record's POS (the first: to 0), zigzag, short integers.
-``bin``: (record index, bin) as u32 pairs, for records whose bin is not ``reg2bin(pos, end)``.
+``pos`` has the differences from the previous record's POS (the first: from 0), zigzag, as short integers. ``bin`` has
+pairs of u32 (record index, bin) for the records whose bin is not ``reg2bin(pos, end)``.
 """
 
 from cpython cimport array

@@ -1,7 +1,7 @@
-# The integer coding that streams share. Everything here is inline and nogil.
+# The integer coding that many streams use. Everything here is inline and nogil.
 #
-# "Short integers": a stream with one byte per value; 255 means that the value is the next 32-bit
-# integer of the companion stream, whose name ends in ".long".
+# "Short integers" are a stream with one byte per value; 255 means that the value is the next 32-bit integer in a second
+# stream, whose name has the ending ".long".
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport malloc

@@ -1,11 +1,12 @@
 """QUAL.
 
-``qual``: the qualities of all records, concatenated (missing ones are 0xFF, as in BAM). If the
-row group has 16 distinct values or fewer, ``qual.values`` lists them in ascending order and ``qual``
-holds indices of 1, 2 or 4 bits each (the fewest that suffice), starting at the lowest bits.
+``qual`` has the qualities of all records, concatenated (missing ones are 0xFF, as in BAM). If the row group has 16
+distinct values or fewer, ``qual.values`` lists them in ascending order, and ``qual`` holds indices of 1, 2 or 4 bits
+each (the fewest that suffice), starting at the lowest bits.
 
-Alternatively, ``qual.values`` lists the distinct values, and ``qual.model`` (at most 64 values), ``qual.tables`` or
-``qual.contexts`` (at most 128) holds their indices, coded by ``quality_model``, ``base_tables`` or ``base_model``.
+Alternatively, ``qual.values`` lists the distinct values, and one other stream holds their indices: ``qual.model``,
+coded by ``quality_model`` (at most 64 values), ``qual.tables``, coded by ``base_tables``, or ``qual.contexts``, coded
+by ``base_model`` (both at most 128 values).
 """
 
 from cpython cimport array
@@ -26,7 +27,7 @@ cdef extern from *:
     #if defined(__x86_64__) && defined(__GNUC__)
     #include <tmmintrin.h>
 
-    /* Look up both halves of bytes, the lower one first, among 16 values; returns how many of the bytes were. */
+    /* Replace both halves of each byte, the lower one first, by one of 16 values; returns the number of bytes done. */
     __attribute__((target("ssse3"))) static int64_t bams3_look_up(
         const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
         const __m128i table = _mm_loadu_si128((const __m128i *)values), half = _mm_set1_epi8(15);
@@ -69,13 +70,13 @@ cdef enum:
     PACKED_VALUES = 16
     MODEL_VALUES = 64
     MOST_VALUES = 128    # of the other models
-    TABLES_LEVEL = 4     # lowest level that tries tables by contexts, of long reads
+    TABLES_LEVEL = 4     # lowest level that tries `base_tables`, for long reads
     PAIRS = 1 << 16      # possible pairs of bytes
-    PAIRED = 1 << 18     # qualities for which it is worth to look at all of these
-    SAMPLE = 1 << 14     # qualities that are likely to have all values of a row group
-    LONG = 1000          # bases of long reads, on average
-    MODEL_LEVEL = 7      # lowest level that tries a model of the qualities before
-    CONTEXTS_LEVEL = 9   # lowest level that tries the one that sees bases and alignment as well
+    PAIRED = 1 << 18     # number of qualities from which looking for pairs first is worthwhile
+    SAMPLE = 1 << 14     # qualities that are likely to include all values of a row group
+    LONG = 1000          # mean length from which reads count as long
+    MODEL_LEVEL = 7      # lowest level that tries `quality_model`
+    CONTEXTS_LEVEL = 9   # lowest level that tries `base_model`
 
 
 cdef inline int bits_for(int values) noexcept nogil:
@@ -83,8 +84,8 @@ cdef inline int bits_for(int values) noexcept nogil:
 
 
 cdef void find_values(const uint8_t *qual, size_t size, uint8_t *pairs, uint8_t *seen) noexcept nogil:
-    """Set ``seen[k]`` for each quality k that occurs. Of many qualities, pairs are looked at first; ``pairs``: 2^16
-    zeros."""
+    """Set ``seen[k]`` for each quality k that occurs. If there are many qualities, find the pairs that occur first;
+    ``pairs``: 2^16 zeros."""
     cdef size_t i, k
     cdef uint64_t some = 0
     cdef size_t paired = size // 2 if size >= PAIRED else 0
@@ -102,7 +103,7 @@ cdef void find_values(const uint8_t *qual, size_t size, uint8_t *pairs, uint8_t 
 
 
 cdef Buffer numbered(const uint8_t *seen, uint8_t *index_of):
-    """The qualities that occur, ascending; ``index_of`` is set to their indices, and to QUALITY_NONE for others."""
+    """The qualities that occur, ascending. Sets ``index_of`` to their indices, and to QUALITY_NONE for all others."""
     cdef Buffer values = Buffer()
     cdef int k
     for k in range(256):
@@ -114,7 +115,7 @@ cdef Buffer numbered(const uint8_t *seen, uint8_t *index_of):
 
 
 cdef Buffer pack_wide(Buffer qual, const uint8_t *index_of, size_t known):
-    """As `pack`, many at a time; None if a quality has no index, or if the CPU can't do it."""
+    """Like `pack`, but many at a time; None if a quality has no index, or if the CPU lacks the instructions."""
     cdef int bits = bits_for(<int> known)
     cdef Buffer packed
     cdef size_t whole = qual.size - qual.size % QUALITY_STEP, done = 0, i, within
@@ -136,7 +137,7 @@ cdef Buffer pack_wide(Buffer qual, const uint8_t *index_of, size_t known):
 
 
 cdef Buffer pack(Buffer qual, const uint8_t *index_of, const uint8_t[::1] values, uint8_t *pairs):
-    """The indices of the qualities, as many bits each as it takes. ``pairs``: 2^16 bytes of room."""
+    """The indices of the qualities, 1, 2 or 4 bits each. ``pairs``: scratch room of 2^16 bytes."""
     cdef int bits = bits_for(<int> values.shape[0])
     cdef Buffer packed = Buffer(qual.size * bits // 8 + 1)
     cdef size_t whole = qual.size * bits // 8, i
@@ -167,7 +168,7 @@ cdef Buffer pack(Buffer qual, const uint8_t *index_of, const uint8_t[::1] values
 
 
 def encode(block, int level, around):
-    """Streams of QUAL of a block, at a level from 1 to 9. ``around()`` returns its Surroundings."""
+    """Streams of QUAL of a block, at a level from 1 to 9. ``around()`` returns the block's Surroundings."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -225,16 +226,16 @@ cdef Buffer indices(Buffer qual, const uint8_t *index_of):
 
 
 def use_wide(bint wanted):
-    """Pack qualities with AVX2 if the CPU can do it, which is the default, or not: the results are equal. Return which
-    of these is done."""
+    """Choose whether qualities are packed with AVX2 if the CPU has it (the default). The results are the same either
+    way. Returns whether AVX2 is used now."""
     global wide
     wide = wanted and quality_cpu_can_pack()
     return wide
 
 
 def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag, around):
-    """The qualities of all records, given their lengths and flags, concatenated: bytes-like. ``around()`` returns their
-    Surroundings."""
+    """The qualities of all records, concatenated: bytes-like. ``l_seq`` and ``flag`` are those of the records;
+    ``around()`` returns their Surroundings."""
     cdef int64_t count = 0
     cdef Py_ssize_t i
     if len(streams["qual.model"]):

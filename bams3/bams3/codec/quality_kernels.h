@@ -11,8 +11,8 @@
 
 #define QUALITY_AVX2 __attribute__((target("avx2")))
 
-/* Index + 1 of each quality, 0 if it has none, from four tables of 16: a shuffle gives 0 if the highest bit is set.
- * So qualities from 64 on have none. */
+/* Index + 1 of each quality, or 0 if it has none, looked up in four tables of 16 values. A shuffle gives 0 for bytes
+ * whose highest bit is set; therefore qualities of 64 or more have no index. */
 QUALITY_AVX2 static inline __m256i quality_indices(const uint8_t *qual, const __m256i *tables) {
     __m256i q = _mm256_loadu_si256((const __m256i *)qual), found = _mm256_setzero_si256();
     for (int k = 0; k < 4; k++) {
@@ -22,7 +22,8 @@ QUALITY_AVX2 static inline __m256i quality_indices(const uint8_t *qual, const __
     return found;
 }
 
-/* Pack steps of qualities until one has a quality without an index; returns how many qualities are packed. */
+/* Pack qualities, one step at a time, up to the first step with a quality that has no index; returns how many qualities
+ * are packed. */
 QUALITY_AVX2 static size_t quality_pack(const uint8_t *qual, size_t size, int bits, const uint8_t *index_of, uint8_t *out) {
     const __m256i one = _mm256_set1_epi8(1), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const __m256i pair = _mm256_set1_epi16(bits == 4 ? 0x1001 : 0x0401), four = _mm256_set1_epi32(0x00100001);

@@ -1,8 +1,8 @@
 """Qualities coded by a context model: smaller than rANS, and many times slower.
 
-Each quality, in sequencing order, is a path through a binary search tree, bit by bit. Three adaptive predictions
-of each bit are mixed (``mixing``): by the two previous qualities; by the cycle and which read of the pair it is; by the
-previous qualities and how much they have changed so far. docs/format.md, "Quality model", specifies it.
+Each quality, in sequencing order, is a path through a binary search tree. Three adaptive predictions of each bit are
+mixed (``mixing``). Their contexts are: the two previous qualities; the cycle, and which read of the pair it is; the
+previous qualities, and how much the qualities have changed so far. docs/format.md, "Quality model", specifies it.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -36,7 +36,7 @@ cdef struct Model:
 
 
 cdef int open_model(Model *model) except -1 nogil:
-    """Initialize the predictions; the tree has been built already."""
+    """Initialize the predictions. The tree must have been built."""
     cdef size_t values = model.tree.values
     cdef size_t *sizes = [values * values, CYCLES * 2, values * values * CHANGES]
     model.predictions[0] = NULL
@@ -88,7 +88,22 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """Code the qualities of reads of these lengths, given as indices below ``values`` (2 to 64): a Buffer."""
+    """Code the qualities of some reads.
+
+    Parameters
+    ----------
+    symbols
+        The qualities as indices, one byte each, concatenated.
+    values
+        The number of distinct qualities, 2 to 64; all indices are below it.
+    l_seq, flag
+        Length and FLAG of each read, int32 and uint16, shape (n,).
+
+    Returns
+    -------
+    Buffer
+        The coded qualities.
+    """
     cdef Buffer out = Buffer(symbols.size // 2 + 64)
     cdef RangeEncoder coder
     cdef Model model
@@ -119,8 +134,27 @@ def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[
 
 
 def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """Decode the qualities of reads of these lengths, concatenated: a Buffer. ``values``: the values of the indices.
-    Raises FormatError if ``stored`` is not the output of an encoder."""
+    """Decode what `encode` has coded.
+
+    Parameters
+    ----------
+    stored
+        The coded qualities.
+    values
+        The quality that each index stands for.
+    l_seq, flag
+        As in `encode`.
+
+    Returns
+    -------
+    Buffer
+        The qualities of all reads, one byte each, concatenated.
+
+    Raises
+    ------
+    FormatError
+        If ``stored`` is not the output of `encode`.
+    """
     cdef int count = <int> values.shape[0]
     cdef Buffer qual
     cdef RangeDecoder coder

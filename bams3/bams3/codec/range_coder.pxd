@@ -1,7 +1,8 @@
 # An adaptive binary range coder (docs/format.md, "Range coder"). Everything here is inline and nogil.
 #
-# One function codes a bit in both directions, so that each model is written once: `code_bit` of an encoder
-# writes `bit`, that of a decoder ignores it; both return the bit. Adaptive probabilities are those of a 0, in 1/65536.
+# The same function codes a bit in both directions, so each model is written only once: with an encoder, `code_bit`
+# writes `bit`; with a decoder, it ignores `bit`; both return the bit. Adaptive probabilities are those of a 0, in
+# 1/65536.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
@@ -47,7 +48,7 @@ cdef inline void carry(RangeEncoder *coder) noexcept nogil:
 
 
 cdef inline void close_encoder(RangeEncoder *coder) noexcept nogil:
-    """Write the final byte: the interval is wide enough to contain a number that continues with zeros only."""
+    """Write the final byte. (The interval is wide enough to contain a number whose other bytes are all 0.)"""
     cdef uint32_t value = (coder.low + (FEW - 1)) & ~<uint32_t> (FEW - 1)
     if value < coder.low:
         carry(coder)
@@ -82,7 +83,8 @@ cdef inline bint is_used_up(RangeDecoder *coder) noexcept nogil:
 
 
 cdef inline int code_split(RangeCoder *coder, uint32_t zero, int bit) noexcept nogil:
-    """Code a bit; ``zero`` of the interval's width means 0. (There is no branch on the bit, which is unpredictable.)"""
+    """Code a bit. The first ``zero`` units of the interval mean 0. (The bit is unpredictable, so no branch depends on
+    it.)"""
     cdef uint32_t ones
     if RangeCoder is RangeDecoder:
         bit = coder.code >= zero
@@ -106,7 +108,7 @@ cdef inline int code_split(RangeCoder *coder, uint32_t zero, int bit) noexcept n
 
 
 cdef inline int code_bit(RangeCoder *coder, uint16_t *probability, int rate, int bit) noexcept nogil:
-    """Code a bit with an adaptive probability, which moves by 1/2^rate of the way towards it."""
+    """Code a bit with an adaptive probability, which then moves towards the bit by 1/2^rate of the distance."""
     bit = code_split(coder, (coder.width >> 16) * probability[0], bit)
     if bit:
         probability[0] -= probability[0] >> rate
@@ -125,7 +127,8 @@ cdef inline uint32_t code_number(RangeCoder *coder, int bits, uint32_t value) no
 
 
 cdef inline uint32_t code_tree(RangeCoder *coder, uint16_t *tree, int bits, int rate, uint32_t value) noexcept nogil:
-    """Code a number of ``bits`` bits, highest first, each in the context of those before; ``tree`` has 2^bits."""
+    """Code a number of ``bits`` bits, highest first, each in the context of the bits before it. ``tree`` has 2^bits
+    probabilities."""
     cdef uint32_t node = 1
     cdef int k
     for k in range(bits - 1, -1, -1):

@@ -1,7 +1,8 @@
 """rANS: entropy coding of bytes, independently (order 0) or in the context of the previous byte (order 1).
 
-Range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes with 16-bit renormalisation (Giesen,
-arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/format.md, "rANS", specifies the bytes.
+These are range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes with 16-bit renormalisation
+(Giesen, arXiv:1402.3392). Frequencies have 10 to 12 bits, and are coded adaptively. docs/format.md, "rANS", specifies
+the bytes.
 """
 
 from libc.math cimport INFINITY, log2
@@ -28,10 +29,10 @@ cdef enum:
     MIN_BITS = 10
     MAX_BITS = 12
     MAX_LANES = 32
-    WIDEST = 2  # of the tiles in `use_tiles`
+    WIDEST = 2  # largest argument of `use_tiles`
 
-cdef double WORTH = 1.003  # more bits must save this factor for order 1, because their tables fill the caches
-cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
+cdef double WORTH = 1.003  # order 1: more bits must reduce the size by this factor, as larger tables fill the caches
+cdef float cost_of[(1 << MAX_BITS) + 1]  # log2 of each frequency
 cdef int tiles = 0
 
 
@@ -50,10 +51,16 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 
 
 cdef class Model:
-    """Frequencies of the bytes in some data: what `encode` needs, and an estimate of its result.
+    """Frequencies of the bytes in some data, and an estimate of the size that they compress to.
 
-    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes;
-    ``order``: 0 or 1.
+    Attributes
+    ----------
+    size
+        Number of bytes that ``encode()`` will return, to within a few.
+    count
+        Number of distinct bytes.
+    order
+        0 or 1.
     """
 
     cdef const uint8_t[::1] data
@@ -75,8 +82,8 @@ cdef class Model:
         free(self.rows)
 
     def __init__(self, const uint8_t[::1] data, int order, double limit=INFINITY):
-        """``data``: at least one byte; ``order``: 0 or 1. If it is clear that ``size`` would exceed ``limit``, it is
-        infinite, and there is nothing to encode with."""
+        """``data`` must have at least one byte; ``order`` is 0 or 1. If it is clear that ``size`` would exceed
+        ``limit``, ``size`` is infinite, and ``encode`` must not be called."""
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
         self.data = data
@@ -103,7 +110,7 @@ cdef class Model:
             self.size = INFINITY if order and self.least() > limit else self.fitted()
 
     cdef double fitted(self) except -1 nogil:
-        """Choose the frequencies, and code them to `table`; returns `size`."""
+        """Choose the frequencies, and code them into `table`; returns `size`."""
         cdef double coded = self.fit(MAX_BITS)
         cdef int bits
         if self.shape.order:
@@ -126,7 +133,7 @@ cdef class Model:
         return 0
 
     cdef double least(self) noexcept nogil:
-        """The bytes that order 1 takes at least: the entropy, and a bit of the table for each pair that occurs."""
+        """A lower bound of the bytes for order 1: the entropy, plus one bit of the table for each pair that occurs."""
         cdef int r, k
         cdef uint32_t context, count
         cdef uint64_t total
@@ -144,7 +151,8 @@ cdef class Model:
         return bits / 8
 
     cdef double fit(self, int bits) noexcept nogil:
-        """Choose frequencies for every context, with a precision that suits its count; returns the resulting bytes."""
+        """Choose frequencies for every context, with a precision that suits its count; returns the resulting size in
+        bytes, without the table."""
         cdef int r, k, kinds, scale
         cdef uint32_t context
         cdef uint64_t total
@@ -236,8 +244,11 @@ cdef class Model:
 
 
 def smallest(const uint8_t[::1] data not None, Py_ssize_t least, double pairs, double context):
-    """The `Model` of some data, of order 1 if that is smaller by ``context`` bytes for each distinct byte. Order 1 is
-    tried from ``least`` bytes on, and with at least 1 / ``pairs`` bytes for each possible pair."""
+    """The `Model` of some data with the order that suits it.
+
+    Order 1 is chosen if it saves more than ``context`` bytes for each distinct byte. It is tried only if the data has
+    at least ``least`` bytes, and at least 1 / ``pairs`` bytes for each possible pair of distinct bytes.
+    """
     cdef Model first = Model(data, 0), second
     if first.count > 1 and data.shape[0] >= least and data.shape[0] * pairs >= first.count * first.count:
         second = Model(data, 1, first.size)
@@ -247,7 +258,7 @@ def smallest(const uint8_t[::1] data not None, Py_ssize_t least, double pairs, d
 
 
 def encode(data, int order):
-    """Code ``data`` (bytes-like, not empty) with order 0 or 1: a Buffer."""
+    """Code ``data`` (bytes-like, not empty) with order 0 or 1; returns a Buffer."""
     return Model(data, order).encode()
 
 
@@ -297,8 +308,8 @@ cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
 
 
 def decode(const uint8_t[::1] stored, size_t raw_length, int order):
-    """Decode ``raw_length`` bytes that `encode` coded with this order: a Buffer. Raises FormatError if ``stored`` is
-    not the output of an encoder."""
+    """Decode ``raw_length`` bytes that `encode` coded with this order; returns a Buffer. Raises FormatError if
+    ``stored`` is not the output of `encode`."""
     cdef size_t size = stored.shape[0], at
     cdef RangeDecoder coder
     cdef Shape shape
@@ -333,9 +344,11 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
 
 
 def use_tiles(int widest):
-    """Code 32 lanes one symbol at a time (0), or in tiles, with AVX2 (1) or AVX-512 (2): the results are equal.
+    """Choose how 32 lanes are coded: one symbol at a time (0), or in tiles, with AVX2 (1) or AVX-512 (2).
 
-    Return which of these is used: no wider tiles than the CPU can do, which are the default."""
+    The results are the same. The default is the highest number that the CPU supports; a higher one has no effect.
+    Returns the number that is used from now on.
+    """
     global tiles
     tiles = min(widest, rans_widest_tiles())
     return tiles

@@ -1,4 +1,4 @@
-# How often each byte occurs in data, and each pair of bytes, as rANS has them in its lanes.
+# How often each byte occurs, and each pair of consecutive bytes within the lanes of rANS.
 
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
@@ -7,8 +7,8 @@ from bams3.codec.rans_kernels cimport Shape
 
 
 cdef inline void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_t *counts) noexcept nogil:
-    """Count how often each symbol follows each: counts[context << shift | symbol]. The two halves of the data are
-    counted at the same time, because incrementing the same counter twice in a row is slow."""
+    """Count how often each symbol follows each other symbol: counts[context << shift | symbol]. Both halves of the data
+    are counted at the same time, because incrementing the same counter twice in a row is slow."""
     cdef size_t size = <size_t> 1 << (2 * shape.shift), k, i, half = n // 2
     cdef int shift = shape.shift, lane
     cdef uint32_t *second = counts + size

@@ -1,9 +1,9 @@
-/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): plain C, and AVX2 or AVX-512 for 32 lanes where
- * the CPU has them. All give the same bytes.
+/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): in plain C, and for 32 lanes also with AVX2 or
+ * AVX-512, if the CPU has them. All produce the same bytes.
  *
- * Lane l of N has the symbols [l S, (l + 1) S) of the data, S = n / N; the last lane those that are left over, too. A
- * state x is in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or
- * by context << bits | slot; with order 0 the context is always 0.
+ * Lane l of N has the symbols [l S, (l + 1) S) of the data, where S = n / N; the last lane also has the remaining
+ * symbols. A state x is in [2^15, 2^31); renormalisation moves 16-bit words. The encoder's table is indexed by
+ * context << shift | symbol, the decoder's by context << bits | slot. With order 0, the context is always 0.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +11,8 @@
 
 #define RANS_LOW (1u << 15)
 
-/* An entry of the encoder's table: start << 16 | frequency.
- * Of the decoder's: (frequency - 1) << 20 | (slot - start) << 8 | symbol. */
+/* Entries of the encoder's table are start << 16 | frequency.
+ * Those of the decoder's are (frequency - 1) << 20 | (slot - start) << 8 | symbol. */
 
 typedef struct {
     int lanes, order, bits;
@@ -83,8 +83,8 @@ static inline __attribute__((always_inline)) int rans_decode_steps(uint8_t *data
 /* Each step loads up to 64 bytes of words, the last one 16 more than it uses. */
 #define RANS_TILE_READS (RANS_TILE * 64 + 16)
 
-static uint8_t rans_spread[256][8]; /* word for each lane whose bit is set: how many set bits are below it */
-static uint8_t rans_gather[256][8]; /* lanes whose bit is set, in order, at the end */
+static uint8_t rans_spread[256][8]; /* index of the word for each lane whose bit is set: number of set bits below it */
+static uint8_t rans_gather[256][8]; /* the lanes whose bits are set, in order, at the end of the row */
 
 static void rans_init(void) {
     for (int mask = 0; mask < 256; mask++) {
@@ -99,7 +99,7 @@ static void rans_init(void) {
     }
 }
 
-/* 16 rows of 16 bytes, from + i from_stride, as 16 columns. */
+/* Transpose 16 rows of 16 bytes; row i is at from + i from_stride. */
 AVX2 static inline void rans_transpose16(const uint8_t *from, size_t from_stride, uint8_t *to, size_t to_stride) {
     __m128i a[16], b[16];
     for (int i = 0; i < 16; i++)
@@ -138,7 +138,7 @@ AVX2 static inline __m256i rans_bytes(const uint8_t *p) { return _mm256_cvtepu8_
 AVX2 static inline __attribute__((always_inline)) uint8_t *rans_encode_tiles_of(
     const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape, int order, uint32_t *states,
     uint8_t *at) {
-    uint8_t tile[RANS_TILE + 1][32]; /* row 0: the symbols before */
+    uint8_t tile[RANS_TILE + 1][32]; /* row 0: the previous symbols */
     __m256i x[4];
     const __m256i low16 = _mm256_set1_epi32(0xFFFF), one = _mm256_set1_epi32(1);
     const __m128i shift = _mm_cvtsi32_si128(shape->shift), bits = _mm_cvtsi32_si128(shape->bits), room = _mm_cvtsi32_si128(31 - shape->bits);
@@ -162,7 +162,7 @@ AVX2 static inline __attribute__((always_inline)) uint8_t *rans_encode_tiles_of(
                 _mm_storeu_si128((__m128i *)(at - 16), _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
                 at -= 2 * __builtin_popcount(mask);
                 __m256i y = _mm256_blendv_epi8(x[v], _mm256_srli_epi32(x[v], 16), full);
-                /* The quotient is below 2^21: as a float it is at most one off. */
+                /* The quotient is below 2^21, so computed as a float it is off by one at most. */
                 __m256i q = _mm256_cvttps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(y), _mm256_cvtepi32_ps(frequency)));
                 __m256i r = _mm256_sub_epi32(y, _mm256_mullo_epi32(q, frequency));
                 __m256i below = _mm256_srai_epi32(r, 31);
@@ -179,15 +179,15 @@ AVX2 static inline __attribute__((always_inline)) uint8_t *rans_encode_tiles_of(
     return at;
 }
 
-/* Whole tiles of 32 lanes, backwards from step `to`, which is a multiple of the tile. */
+/* Encode whole tiles of 32 lanes, backwards from step `to`, which is a multiple of RANS_TILE. */
 AVX2 static uint8_t *rans_encode_tiles(const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape,
                                        uint32_t *states, uint8_t *at) {
     return shape->order ? rans_encode_tiles_of(data, steps, to, table, shape, 1, states, at)
                         : rans_encode_tiles_of(data, steps, to, table, shape, 0, states, at);
 }
 
-/* Whole tiles of 32 lanes from step 0, until one needs more words than there are; returns the number of steps. A tile
- * reads up to RANS_TILE_READS bytes; where fewer are left, it reads a copy of them. */
+/* Decode whole tiles of 32 lanes from step 0 on, up to the first one that needs more words than are left; returns the
+ * number of steps. A tile reads up to RANS_TILE_READS bytes; if fewer are left, it reads a padded copy of them. */
 AVX2 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *table, const RansShape *shape, uint32_t *states,
                                      const uint8_t **from, const uint8_t *end) {
     uint8_t tile[RANS_TILE][32], rest[RANS_TILE_READS];
@@ -252,7 +252,7 @@ AVX512 static inline __m512i rans_bytes16(const uint8_t *p) { return _mm512_cvte
 AVX512 static inline __attribute__((always_inline)) uint8_t *rans_encode_wide_of(
     const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape, int order, uint32_t *states,
     uint8_t *at) {
-    uint8_t tile[RANS_TILE + 1][32]; /* row 0: the symbols before */
+    uint8_t tile[RANS_TILE + 1][32]; /* row 0: the previous symbols */
     __m512i x[2] = {_mm512_loadu_si512(states), _mm512_loadu_si512(states + 16)};
     const __m512i low16 = _mm512_set1_epi32(0xFFFF), one = _mm512_set1_epi32(1);
     const __m128i shift = _mm_cvtsi32_si128(shape->shift), bits = _mm_cvtsi32_si128(shape->bits), room = _mm_cvtsi32_si128(31 - shape->bits);
@@ -274,7 +274,7 @@ AVX512 static inline __attribute__((always_inline)) uint8_t *rans_encode_wide_of
                 _mm256_storeu_si256((__m256i *)(at - 32), _mm512_cvtepi32_epi16(words));
                 at -= 2 * count;
                 __m512i y = _mm512_mask_srli_epi32(x[v], full, x[v], 16);
-                /* The quotient is below 2^21: as a float it is at most one off. */
+                /* The quotient is below 2^21, so computed as a float it is off by one at most. */
                 __m512i q = _mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepi32_ps(y), _mm512_cvtepi32_ps(frequency)));
                 __m512i r = _mm512_sub_epi32(y, _mm512_mullo_epi32(q, frequency));
                 __mmask16 below = _mm512_cmplt_epi32_mask(r, _mm512_setzero_si512());
@@ -341,7 +341,7 @@ AVX512 static size_t rans_decode_wide(uint8_t *data, size_t steps, const uint32_
     return i;
 }
 
-/* The widest tiles that the CPU can do: 0, none; 1, with AVX2; 2, with AVX-512. */
+/* The widest tiles that the CPU supports: 0 for none, 1 with AVX2, 2 with AVX-512. */
 static int rans_widest_tiles(void) {
     return !__builtin_cpu_supports("avx2") ? 0 : __builtin_cpu_supports("avx512f") ? 2 : 1;
 }
@@ -357,7 +357,7 @@ static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *tab
 #define RANS_TILE 1
 #endif
 
-/* Encode n symbols backwards from `at`, before which there are 2 n + 32 bytes of room. Returns where words start. */
+/* Encode n symbols backwards from `at`, before which 2 n + 32 bytes must be free. Returns where the words start. */
 static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t *table, const RansShape *shape, int tiles,
                                   uint32_t *states, uint8_t *at) {
     int lanes = shape->lanes, last = lanes - 1;
@@ -374,7 +374,8 @@ static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t 
                       : rans_encode_steps(data, steps, 0, steps, table, shape, 1, states, at);
 }
 
-/* Decode n symbols; 0 where the words do not last, or are not used up, or a state does not end where encoders begin. */
+/* Decode n symbols. Returns 0 if there are too few or too many words, or if a final state is not an encoder's initial
+ * one. */
 static int rans_decode_lanes(uint8_t *data, size_t n, const uint32_t *table, const RansShape *shape, int tiles, uint32_t *states,
                              const uint8_t *at, const uint8_t *end) {
     int lanes = shape->lanes, last = lanes - 1, whole;

@@ -22,9 +22,9 @@ crc_init()
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
-    CACHED = 1 << 15  # bytes of records whose checksum is taken at a time, while they are in the cache
-    MAX_RESERVED = 1 << 26  # bytes allocated on the basis of a footer alone
-    SPARE = 1 << 14  # bytes behind the records, for what is reserved and then not needed
+    CACHED = 1 << 15  # bytes that are checksummed at a time, while they are in the cache
+    MAX_RESERVED = 1 << 26  # the most bytes that are allocated only because a footer says that they are needed
+    SPARE = 1 << 14  # bytes after the records, for room that is reserved and then not needed
     FIXED = 36  # bytes before the name, including block_size
 
 
@@ -42,11 +42,28 @@ def assemble(
     const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
     const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags, bint exact=True,
 ):
-    """RecordBlock of the n records of a row group, and their CRC-32; the columns are those returned by the fields'
-    ``decode``.
+    """Assemble the n records of a row group from its columns.
 
-    ``total_size``: size of the records in bytes; if not ``exact``, the most that it may be. Raises FormatError if the
-    columns do not add up to it.
+    Parameters
+    ----------
+    total_size
+        The size of the records in bytes; if not ``exact``, an upper bound.
+    reference_id
+        The refID of all records.
+    pos, …, tags
+        Columns as the fields' ``decode`` returns them.
+    exact
+        Whether the records must have ``total_size`` bytes.
+
+    Returns
+    -------
+    tuple
+        A RecordBlock, and the CRC-32 of its bytes.
+
+    Raises
+    ------
+    FormatError
+        If the columns do not add up to ``total_size``.
     """
     cdef const uint8_t[::1] name = names[0]
     cdef const int64_t[::1] name_offset = names[1]
@@ -134,7 +151,7 @@ def assemble(
 
 
 def renumbered(block, const int32_t[::1] reference_ids, const int32_t[::1] next_ref):
-    """A copy of a RecordBlock whose n records have other refIDs and next_refIDs, each of shape (n,)."""
+    """A copy of a RecordBlock of n records with new refIDs and next_refIDs, each of shape (n,)."""
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data
     cdef int64_t first = offsets[0]

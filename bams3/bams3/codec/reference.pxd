@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 cdef class Reference:
     cdef uint8_t *bases            # of every position of the window; 0 where no read gives a base
-    cdef uint8_t *packed[2]        # the same from its first and from its second position, two a byte; see `pack`
+    cdef uint8_t *packed[2]        # the same, two bases per byte, from the first and from the second position on
     cdef readonly int64_t start, length
 
     cdef int open(self, pos, l_seq, cigars) except -1

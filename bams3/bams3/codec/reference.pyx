@@ -1,12 +1,12 @@
 """The reference, as far as the reads of a row group reveal it.
 
-Reads are stored as differences from it, so nothing outside the row group is needed. It covers the positions
-consumed by an operation M, =, X or D of an *aligned* read (one whose CIGAR is as long as its SEQ, with POS ≥ 0),
-within a window from the first aligned read's POS to the last end, of at most 2^22 positions. If
-reads have the MD tag, the bases are those of the reference that they were aligned to; otherwise those that most
-reads have. Any bases would do: they affect the size of what is stored, not what is read back.
+Reads are stored as differences from it, so nothing outside the row group is needed. It covers the positions that an
+operation M, =, X or D of an *aligned* read consumes (a read whose CIGAR is as long as its SEQ, with POS ≥ 0), within a
+window of at most 2^22 positions from the first aligned read's POS to the last end. If reads have the MD tag, the bases
+are those of the reference that the reads were aligned to; otherwise, they are those that most reads have. The choice of
+bases affects only how many bytes are stored, not what is read back.
 
-Streams: ``reference``, the bases of the covered positions in order (see ``bases``).
+The stream ``reference`` has the bases of the covered positions in order (see ``bases``).
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -26,7 +26,7 @@ cdef enum:
     MAX_LENGTH = 1 << 22
     UNKNOWN = 255  # covered, but no read gives the base
     ADENINE = 1
-    UNTOLD = 15    # N
+    UNTOLD = 15    # N, for letters in MD that are no bases
 
 cdef extern from *:
     """
@@ -47,13 +47,13 @@ fill_table()
 
 
 cdef inline const uint8_t *find_md(const uint8_t *r) noexcept nogil:
-    """The text of a record's first MD tag, if it is Z; otherwise NULL."""
+    """The text of a record's first MD tag, if its type is Z; otherwise NULL."""
     cdef const uint8_t *tag = find_tag(r, b"M", b"D")
     return tag + 3 if tag != NULL and tag[2] == b"Z" else NULL
 
 
 cdef inline const uint8_t *number(const uint8_t *p, int64_t *value) noexcept nogil:
-    """The decimal number at p (0 if there is none), and the position after it."""
+    """Read the decimal number at p into ``value`` (0 if there is none); returns the position after it."""
     value[0] = 0
     while 48 <= p[0] <= 57:
         if value[0] < MAX_LENGTH:
@@ -76,7 +76,7 @@ cdef class Reference:
 
     @staticmethod
     def of_block(block, pos, l_seq, cigars):
-        """The reference made from the records of a block. ``pos``, ``l_seq``: array('i'); ``cigars``: their Cigars."""
+        """Make the reference from the records of a block. ``pos``, ``l_seq``: array('i'); ``cigars``: a `Cigars`."""
         cdef Reference reference = Reference()
         reference.open(pos, l_seq, cigars)
         reference.fill(block, pos, l_seq, cigars)
@@ -84,7 +84,7 @@ cdef class Reference:
 
     @staticmethod
     def of_streams(streams, pos, l_seq, cigars):
-        """The reference in `streams`. Raises FormatError if they do not match the reads."""
+        """Read the reference from `streams`. Raises FormatError if they do not match the reads."""
         cdef Reference reference = Reference()
         reference.open(pos, l_seq, cigars)
         reference.read(streams)
@@ -136,7 +136,7 @@ cdef class Reference:
         return 0
 
     cdef int fill(self, block, pos_, l_seq_, cigars) except -1:
-        """Find the bases of the covered positions: those given by the first read, unless most other reads differ."""
+        """Find the bases of the covered positions: those of the first read that gives one, unless most reads differ."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_, query_length = cigars.query_length
@@ -173,7 +173,7 @@ cdef class Reference:
         return 0
 
     def to_streams(self):
-        """Name → bytes-like."""
+        """The streams: name → bytes-like."""
         cdef BaseWriter writer = BaseWriter()
         cdef int64_t i = 0
         with nogil:
@@ -205,7 +205,7 @@ cdef class Reference:
         return 0
 
     cdef int pack(self) except -1:
-        """Fill ``packed``, from which a read that begins at any position is copied as it is in BAM."""
+        """Fill ``packed``, from which reads can be copied in BAM encoding, whatever position they begin at."""
         cdef int first
         for first in range(2):
             if self.packed[first] == NULL:
@@ -217,15 +217,15 @@ cdef class Reference:
 
 
 cdef class Teller:
-    """The reference according to one read: the bases at the positions of its operations M, =, X and D, in order."""
+    """The reference bases according to one read, at the positions of its operations M, =, X and D, in order."""
 
     cdef const uint8_t **md  # MD of every record, or NULL
     cdef uint8_t *bases      # of the read
     cdef uint8_t *told       # UNKNOWN where the read gives no base
-    cdef Buffer against      # as in `Votes`: where a read has another base than the reference
+    cdef Buffer against      # where reads differ from the reference; see `Votes`
 
     def __cinit__(self, Py_ssize_t records, int64_t longest, int64_t length):
-        """`longest`: bases of the longest read; `length`: positions in the window."""
+        """`longest`: length of the longest read; `length`: number of positions in the window."""
         self.md = <const uint8_t **> malloc((records + 1) * sizeof(uint8_t *))
         self.bases = <uint8_t *> malloc(longest + PADDING)
         self.told = <uint8_t *> malloc(longest + length + PADDING)
@@ -242,7 +242,7 @@ cdef class Teller:
         self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, const uint8_t *seq,
         int64_t l_seq, Py_ssize_t record
     ) noexcept nogil:
-        """Fill ``told`` from the record's MD or, if it has none, from its bases."""
+        """Fill ``told`` from the record's MD or, if there is no MD, from its bases."""
         cdef const uint8_t *md = self.md[record]
         cdef const uint8_t *bases = self.bases
         cdef uint8_t *out = self.told
@@ -267,7 +267,7 @@ cdef class Teller:
                         step = 1
                         out[0] = told_base(md[0])
                         md = number(md + 1, &same)
-                    else:  # this MD does not match the CIGAR
+                    else:  # MD does not match the CIGAR here
                         step = length
                         memset(out, UNKNOWN, step)
                     out += step
@@ -295,7 +295,7 @@ cdef class Teller:
     cdef int merge(
         self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, bint noting
     ) except -1 nogil:
-        """Put the bases into the reference where it has none; if ``noting``, add those that differ from it to
+        """Fill in bases that the reference does not have yet; if ``noting``, add the bases that differ from it to
         ``against``."""
         cdef const uint8_t *told = self.told
         cdef int64_t at = pos - reference.start, length, inside, k
@@ -317,7 +317,7 @@ cdef class Teller:
                         if noting and told[k] != UNKNOWN and code < 4:
                             self.against.put_u32(<uint32_t> (at + k) << 2 | code)
                         k += 1
-                    while k < inside and window[k] == UNKNOWN and told[k] != UNKNOWN:  # usually all up to the end
+                    while k < inside and window[k] == UNKNOWN and told[k] != UNKNOWN:  # usually up to the end
                         if told[k] and (by_md or two_bits(told[k]) < 4):
                             window[k] = told[k]
                         k += 1

@@ -1,8 +1,9 @@
-"""Texts of tags that follow from others: cell barcodes and UMIs as they were read and as they were corrected, samples.
+"""Texts of tags that mostly follow from other texts: cell barcodes and UMIs, raw and corrected, and sample barcodes.
 
-A text is one of its *candidates*: that of the record of the same name before, that of the tag that was corrected, and
-those of the records before that have the same barcode. ``.like`` says which one, and the texts that are none of them
-are stored without NUL, each distinct one once if that is smaller. docs/format.md, "Related texts", specifies it.
+A record's text is compared with *candidates*: the text of the previous record of the same name, the text of the tag
+that was corrected (an uncorrected barcode, for example), and the texts of previous records with the same barcode.
+``.like`` says which candidate it equals. Texts that equal none are stored without NUL; each distinct one is stored only
+once if that takes fewer bytes. docs/format.md, "Related texts", specifies it.
 """
 
 from cpython cimport array
@@ -24,11 +25,11 @@ cdef array.array INT32 = new_array("i")
 
 cdef enum:
     MOST = 8           # candidates
-    STEPS = 16         # records of the same barcode that are looked at
+    STEPS = 16         # previous records with the same barcode that are considered
     NEW = 0            # in ``.like``: none of the candidates
-    REPLACED = 1       # the first candidate, but for one letter
-    FIRST = 2          # the first candidate
-    LONGEST = 255      # a text in which a letter is replaced
+    REPLACED = 1       # in ``.like``: the first candidate, except for one letter
+    FIRST = 2          # in ``.like``: the first candidate; k more: the one k places after it
+    LONGEST = 255      # bytes of a text in which a letter may be replaced
 
 STREAMS = ("", ".length", ".length.long", ".number", ".number.long", ".like", ".place", ".letter", ".ending")
 """Endings of the names of the streams that replace the one of a tag."""
@@ -44,13 +45,13 @@ cdef inline uint64_t hash_of(const uint8_t *text, size_t length) noexcept nogil:
 
 
 cdef class Texts:
-    """The texts of a tag, each with its NUL, and where the first one of each record begins."""
+    """The texts of a tag, each with its NUL, and where each record's first text begins."""
 
     cdef const uint8_t[::1] data
     cdef array.array starts  # -1: the record has none
 
     def __init__(self, data, const uint32_t[::1] holders, Py_ssize_t n):
-        """``holders``: the record of each text, ascending. Raises FormatError if there are more or fewer texts."""
+        """``holders``: the record of each text, ascending. Raises FormatError if the number of texts differs."""
         cdef const uint8_t *nul
         cdef Py_ssize_t v, at = 0
         self.data = data
@@ -79,7 +80,7 @@ cdef class Texts:
 
 
 cdef array.array same_before(Texts group, Py_ssize_t n):
-    """For each record the one before that has the same text: array('i'), -1 if there is none."""
+    """For each record, the previous record with the same text: array('i'), -1 if there is none."""
     cdef array.array before = array.clone(INT32, n, False)
     cdef size_t slots, slot
     cdef int32_t *table = new_table(n, &slots)
@@ -105,7 +106,7 @@ cdef array.array same_before(Texts group, Py_ssize_t n):
 
 
 cdef inline int differ(const uint8_t *text, const uint8_t *other, size_t length) noexcept nogil:
-    """0 if texts are equal; ``length``: of ``other``, with its NUL."""
+    """Whether two texts differ. ``length`` is that of ``other``, with its NUL."""
     if strlen(<const char *> text) + 1 != length:
         return 1
     return memcmp(text, other, length)
@@ -114,12 +115,12 @@ cdef inline int differ(const uint8_t *text, const uint8_t *other, size_t length)
 cdef struct Candidate:
     const uint8_t *text
     size_t length  # without NUL
-    bint extended  # by the ending
+    bint extended  # whether the ending follows it
 
 
 cdef class Candidates:
-    """What the text of a record may be. ``before``: the record of the same name before, or -1, for each record;
-    ``base``: the texts that were corrected; ``group``: texts of which equal ones make candidates."""
+    """The candidates for the text of a record. ``before`` has, for each record, the previous record of the same name,
+    or -1. ``base`` has the texts that were corrected. Records with equal texts in ``group`` give candidates."""
 
     cdef const int32_t[::1] before
     cdef Texts base
@@ -150,7 +151,8 @@ cdef class Candidates:
             self.count += 1
 
     cdef void find(self, Py_ssize_t record, const uint8_t *texts, const int64_t *starts) noexcept nogil:
-        """Find the candidates of a record. ``texts``, ``starts``: those of the same tag, of the records before."""
+        """Find the candidates of a record. ``texts`` has the tag's texts of the records before it, each beginning at
+        its record's element of ``starts``."""
         cdef int64_t at = self.before[record]
         cdef int step
         self.count = 0
@@ -180,7 +182,7 @@ cdef class Candidates:
         )
 
     cdef int place_in(self, const uint8_t *text, size_t length) noexcept nogil:
-        """The only place at which a text differs from the first candidate; -1 if there is not one."""
+        """The index of the only letter in which a text differs from the first candidate; -1 if there is no such."""
         cdef const Candidate *found = &self.found[0]
         cdef int place = -1
         cdef size_t k
@@ -195,7 +197,8 @@ cdef class Candidates:
 
 
 cdef bytes ending_of(Texts base, Texts texts, Py_ssize_t n):
-    """What follows the text of ``base`` in the first text that begins with it."""
+    """What follows a record's text of ``base`` in its text of ``texts``, for the first record where one begins with
+    the other."""
     cdef const uint8_t *text
     cdef size_t length
     cdef Py_ssize_t i
@@ -213,9 +216,12 @@ cdef Texts opened(related, Py_ssize_t n):
 
 
 def encode(texts, const uint32_t[::1] holders, before, base, group):
-    """Returns two dicts of streams, by STREAMS; in the second one, new texts that come again have numbers. ``texts``:
-    each with its NUL, of the records ``holders``; ``before``: array('i'), for each record of the row group the one of
-    the same name before, or -1; ``base``, ``group``: texts and holders of the related tags, or None."""
+    """Encode the texts ``texts``, each with its NUL, of the records ``holders``.
+
+    ``before`` has, for each record of the row group, the previous record of the same name, or -1: array('i'). ``base``
+    and ``group`` are texts and holders of the related tags, or None. Returns two dicts of streams, by STREAMS. The
+    second dict stores each distinct new text only once, and numbers for repetitions.
+    """
     cdef Py_ssize_t n = len(before), v, new = 0
     cdef Texts own = Texts(texts, holders, n), of_base = opened(base, n)
     cdef Candidates candidates = Candidates(before, of_base, opened(group, n), ending_of(of_base, own, n))
@@ -275,7 +281,7 @@ def encode(texts, const uint32_t[::1] holders, before, base, group):
 
 
 cdef class RelatedDecoder:
-    """The texts of a tag, each with its NUL: ``out``."""
+    """Decodes the texts of a tag; ``out`` has them, each with its NUL."""
 
     cdef readonly Buffer out
     cdef Buffer known         # where in ``letters`` each new text begins, and its length: u64 each
@@ -285,7 +291,7 @@ cdef class RelatedDecoder:
     cdef size_t limit
 
     def __init__(self, streams, str name, const uint32_t[::1] holders, before, base, group, size_t limit):
-        """As of `encode`; ``limit``: the most bytes that there may be. Raises FormatError if the streams disagree."""
+        """The parameters are those of `decode`."""
         cdef Py_ssize_t n = len(before), v
         held = [streams[name + suffix] for suffix in STREAMS]
         cdef Candidates candidates = Candidates(before, opened(base, n), opened(group, n), bytes(held[8]))
@@ -316,7 +322,7 @@ cdef class RelatedDecoder:
             raise FormatError(f"stream '{name}.like' does not match the texts of the row group")
 
     cdef bint next_text(self, Candidates candidates, Py_ssize_t record, int64_t *starts) except -1 nogil:
-        """Decode a text; returns False if the streams do not have it."""
+        """Decode the next text; returns False if the streams lack it."""
         cdef size_t start = self.out.size, length
         cdef uint8_t like
         cdef bint replaced
@@ -362,7 +368,7 @@ cdef class RelatedDecoder:
         return True
 
     cdef bint put_new(self) except -1 nogil:
-        """Append a text that is none of the candidates."""
+        """Append a new text, which equals none of the candidates."""
         cdef uint32_t number = 0, length = 0
         cdef uint64_t place[2]
         if self.numbered and not get_short(&self.number, &number):
@@ -387,6 +393,6 @@ cdef class RelatedDecoder:
 
 
 def decode(streams, str name, const uint32_t[::1] holders, before, base, group, size_t limit):
-    """The texts of the tag's stream ``name``, each with its NUL: a Buffer. Raises FormatError if they cannot be
-    decoded, or have more bytes than ``limit``."""
+    """Decode the texts of the tag's stream ``name``, each with its NUL: a Buffer. The other parameters are those of
+    `encode`. Raises FormatError if the streams are damaged, or the texts have more than ``limit`` bytes."""
     return RelatedDecoder(streams, name, holders, before, base, group, limit).out

@@ -1,15 +1,16 @@
 """SEQ and its length.
 
-``seq.length``: l_seq minus the number of read bases according to the CIGAR, zigzag, short integers.
+``seq.length`` has l_seq minus the number of read bases according to the CIGAR, zigzag, as short integers.
 
-The bases of an aligned read (see ``reference``) at operations M, = and X are those of the reference, except
-*mismatches*: their number in ``seq.mismatches`` (short integers); for each, the number of read bases between
-it and the previous one (the first: the start of the read) in ``seq.mismatch`` (short integers), and in
-``seq.substitute`` one byte: 1 to 3, the code of the base minus that of the reference, modulo 4, if both are
-A C G T (codes 0 to 3); otherwise 4 + the base. All other bases (inserted, clipped, of unaligned reads, outside
+The bases of an aligned read (see ``reference``) at operations M, = and X are those of the reference, except for
+*mismatches*. ``seq.mismatches`` has the number of mismatches of each aligned read (short integers). For each mismatch,
+``seq.mismatch`` has the number of read bases between it and the previous one, or the start of the read (short
+integers), and ``seq.substitute`` has one byte: 1 to 3, the code of the base minus that of the reference, modulo 4, if
+both are A C G T (codes 0 to 3); otherwise 4 + the base. All other bases (inserted, clipped, of unaligned reads, outside
 the reference's window) are in ``seq.literal`` (see ``bases``), read by read.
 
-``seq.pad``: (record index, low half of the last byte) as u32 pairs, for records of odd length in which it is not 0.
+``seq.pad`` has pairs of u32 (record index, low half of the last byte), for records of odd length where that half is not
+0.
 """
 
 from cpython cimport array
@@ -80,7 +81,7 @@ def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
 
 
 cdef class Differences:
-    """The differences between reads and reference, written or read."""
+    """Streams of the differences between reads and reference."""
 
     cdef Buffer counts, counts_long, gaps, gaps_long, substitutes
     cdef BaseWriter literals
@@ -93,7 +94,7 @@ cdef class Differences:
     cdef int put(
         self, Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, const uint8_t *bases
     ) except -1 nogil:
-        """Write one aligned read; ``at``: index of its POS in the window."""
+        """Write the differences of one aligned read; ``at`` is the index of its POS in the window."""
         cdef uint32_t j, operation, found = 0
         cdef int64_t length, inside, k, start = 0, last = 0
         cdef const uint8_t *window = reference.bases
@@ -134,7 +135,7 @@ cdef inline uint8_t substitute(uint8_t reference, uint8_t base) noexcept nogil:
 
 
 def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
-    """Streams of SEQ of a block. ``l_seq``: array('i'); ``cigars``, ``reference``: those of the block."""
+    """Streams of SEQ of a block. ``pos`` and ``l_seq`` are array('i'); all arguments are those of the block."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
@@ -164,10 +165,10 @@ def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference no
 
 
 cdef class Mismatched:
-    """Where aligned reads differ from the reference, as far as they lie within its window.
+    """Where aligned reads differ from the reference, within its window.
 
-    ``places``: array('i'), indices of bases in their reads; those of record i, in ascending order, are
-    ``places[first[i]:first[i + 1]]``. ``first``: array('q').
+    ``places``, array('i'), has the indices of mismatched bases in their reads. Those of record i, in ascending order,
+    are ``places[first[i]:first[i + 1]]``; ``first`` is an array('q').
     """
 
 
@@ -179,7 +180,7 @@ cdef struct Mismatches:
 cdef bint get_aligned(
     Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, BaseReader literals, uint8_t *bases
 ) noexcept nogil:
-    """Read the bases of the next aligned read, without its mismatches; returns False if the streams lack them."""
+    """Read the bases of the next aligned read, but not yet its mismatches; returns False if the streams lack bases."""
     cdef uint32_t j, operation
     cdef int64_t length, inside, k, start = 0
     for j in range(count):
@@ -213,8 +214,8 @@ cdef inline void copy_within(Reference reference, int64_t at, int64_t l_seq, uin
 cdef inline int64_t get_mismatches(
     Mismatches *mismatches, int64_t l_seq, uint8_t *packed, int32_t *places
 ) noexcept nogil:
-    """Put the mismatches of the next aligned read into its bases, and their indices into ``places``; returns their
-    number, -1 if the streams lack them or one is none."""
+    """Put the mismatches of the next aligned read into its bases, and their indices into ``places``. Returns their
+    number; -1 if the streams lack them, or one equals the reference."""
     cdef uint32_t count = 0, k, gap = 0
     cdef int64_t at = 0
     cdef uint8_t base, substituted

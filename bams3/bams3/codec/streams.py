@@ -1,4 +1,4 @@
-"""Stream codecs: how the bytes of a stream are compressed. The smallest result that the level tries is used."""
+"""Stream codecs: how the bytes of a stream are compressed. The smallest of the results that a level tries is used."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -25,16 +25,16 @@ MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is longer
 MAX_WIDTH = 8  # bytes of an integer
 
 CONTEXT = 2  # bytes that each context of order 1 must save, since a decoder builds a table for it
-TINY = 48  # bytes of a stream up to which it is not compressed
-SAMPLE = 1 << 15  # maximum bytes of a stream from which it is decided whether zstd is worthwhile
-MODEL_SAMPLE = 1 << 17  # the same of a model of its bytes, which learns as it goes
-MODEL_LENGTH = 1 << 8  # bytes of a stream from which such a model is tried
+TINY = 48  # bytes; smaller streams are not compressed
+SAMPLE = 1 << 15  # bytes of a stream, at most, that decide whether zstd is worthwhile
+MODEL_SAMPLE = 1 << 17  # the same for a model of bytes; more, because a model learns as it goes
+MODEL_LENGTH = 1 << 8  # bytes; a model is not tried for smaller streams
 
 
 class _Effort(NamedTuple):
-    """What a level tries: the level of zstd (2 to 4 are worse than 1 here); rANS of order 1 for streams of at least
-    this length, and with at least this many bytes per possible pair; for cold streams, a model of their bytes.
-    `codec.qualities` decides about qualities."""
+    """What a level tries. `zstd` is the level of zstd (2 to 4 are worse than 1 here). rANS of order 1 is tried for
+    streams of at least `order1` bytes, and at least 1 / `pairs` bytes per possible pair. With `model`, a model of the
+    bytes is tried for cold streams. `codec.qualities` decides about qualities."""
 
     zstd: int
     order1: int
@@ -56,13 +56,13 @@ _EFFORTS = {
 
 
 def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
-    """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`. A
-    `hot` stream takes only codecs that decode fast."""
+    """Compress a stream (bytes-like); return (codec, stored bytes). An attribute `width`, as `Buffer` has it, means
+    that `data` consists of integers of that many bytes. If `hot`, only codecs that decode fast are used."""
     width = getattr(data, "width", 1)
     if len(data) < TINY:
         return _as_it_is(bytes(data))
     if width == 1:
-        return _compress_bytes(memoryview(data), level, hot)  # a copy would be made under Python's lock
+        return _compress_bytes(memoryview(data), level, hot)  # no copy: it would be made under Python's lock
     stored = bytearray([width])
     for plane in split(data, width):
         codec, part = _compress_bytes(memoryview(plane), level, hot)
@@ -76,8 +76,8 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
 
 
 def decompress(name: str, codec: str, stored: bytes | memoryview, raw_length: int) -> Any:
-    """Decompress the stream `name`; bytes-like, and no view of `stored`. Raises FormatError if the result is not
-    `raw_length` long or the codec is unknown."""
+    """Decompress the stream `name`. The result is bytes-like, and never a view of `stored`. Raises FormatError if it is
+    not `raw_length` long, or if the codec is unknown."""
     if not 0 < raw_length <= MAX_RAW_LENGTH:
         raise FormatError(f"stream '{name}' has an invalid length of {raw_length}")
     try:
@@ -96,7 +96,7 @@ def checksum(stored: bytes | memoryview) -> int:
 
 
 def deflate(data: Any, level: int, dictionary: zstandard.ZstdCompressionDict | None = None) -> bytes:
-    """Compress to one zstd frame, with content size."""
+    """Compress to one zstd frame, whose header has the content size."""
     return _compressor(level, dictionary).compress(data)
 
 
@@ -126,7 +126,7 @@ def _compress_fast(data: memoryview, level: int) -> tuple[str, bytes]:
 
 
 def _modelled(data: memoryview, size: int) -> bytes | None:
-    """Compress with a model; returns None if a sample suggests that the result is not below `size`."""
+    """Compress with a model of the bytes; returns None if a sample suggests that the result is not below `size`."""
     from bams3.codec import byte_model
 
     if len(data) > MODEL_SAMPLE:
@@ -184,7 +184,7 @@ def _decompress_bytes(codec: str, stored: bytes | memoryview, raw_length: int) -
     elif codec in RANS:
         data = rans.decode(stored, raw_length, RANS.index(codec))
     elif codec == MIXED:
-        from bams3.codec import byte_model  # which few commands need
+        from bams3.codec import byte_model  # few commands need it
 
         data = byte_model.decode(stored, raw_length)
     else:
@@ -207,13 +207,14 @@ def _inflate(stored: bytes | memoryview, raw_length: int) -> bytes:
 @cache
 def _of_this_thread() -> Any:
     """An object whose attributes are separate for each thread."""
-    from _thread import _local  # threading.local; to import threading takes longer than to read a chunk
+    from _thread import _local  # threading.local; importing threading takes longer than reading a chunk
 
     return _local()
 
 
 def _compressor(level: int, dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:
-    """This thread's compressor: contexts are costly to create, more so with a dictionary, and must not be shared."""
+    """This thread's compressor. Compressors are expensive to create, especially with a dictionary, and threads must not
+    share them."""
     local = _of_this_thread()
     if not hasattr(local, "compressors"):
         local.compressors = {}

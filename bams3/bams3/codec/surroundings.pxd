@@ -9,9 +9,9 @@ cdef enum:
 
 
 cdef struct Surrounding:
-    uint16_t bases      # this one, the two before and the two after
-    uint16_t run        # how often this base is repeated before and after, how it is aligned, which it is
-    uint16_t alignment  # of this base, of the two before and of the two after
+    uint16_t bases      # this base, the two before it and the two after it
+    uint16_t run        # how often the base is repeated before and after; how it is aligned; which base it is
+    uint16_t alignment  # how this base, the two before it and the two after it are aligned
 
 
 cdef class Surroundings:
@@ -23,8 +23,8 @@ cdef class Surroundings:
     cdef const int32_t[::1] pos, l_seq, query_length
     cdef const uint32_t[::1] first, count, pool
     cdef uint8_t *bases              # of a read, 4-bit codes
-    cdef uint8_t *codes              # of a read, two-bit codes, in the order asked for, with a margin
-    cdef uint8_t *kinds              # how they are aligned, likewise
+    cdef uint8_t *codes              # of a read, two-bit codes, in the order requested from `of`, with a margin
+    cdef uint8_t *kinds              # how these bases are aligned, in the same order, with a margin
     cdef Surrounding *around
 
     cdef int open(self, pos, l_seq, cigars) except -1

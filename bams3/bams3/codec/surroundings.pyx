@@ -1,6 +1,6 @@
-"""What is around each base of a read: bases, homopolymers and alignment. Models of values of bases see it.
+"""The surroundings of each base of a read: bases, homopolymers and alignment, for models of qualities and the like.
 
-Encoder and decoder get it from the same columns, which are decoded before such values (docs/format.md,
+Encoder and decoder compute them from the same columns, which are decoded before the qualities (docs/format.md,
 "Surroundings").
 """
 
@@ -18,17 +18,17 @@ from bams3.codec.reference cimport Reference, is_aligned
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
-    MARGIN = 2       # bases before the first and after the last that are looked at
+    MARGIN = 2       # places before the first base and after the last one that are looked at
     MATCHING = 0     # how a base is aligned
     MISMATCHING = 1
     INSERTED = 2
     UNALIGNED = 3
-    BY_DELETION = 4  # added to it
+    BY_DELETION = 4  # added to one of these: the base is next to a deletion
     LONGEST_RUN = 7
 
 
 cdef inline uint32_t longer(uint32_t run, bint same) noexcept nogil:
-    """The length of a run, one base on. (There is no branch on the base, which is unpredictable.)"""
+    """The length of a run after one more base. (Bases are unpredictable, so no branch depends on them.)"""
     return (run + (run < LONGEST_RUN)) & -<uint32_t> same
 
 
@@ -47,7 +47,8 @@ cdef class Surroundings:
 
     @staticmethod
     def of_block(block, pos, l_seq, cigars, Reference reference not None):
-        """``pos``, ``l_seq``: array('i'); ``cigars``, ``reference``: those of the block."""
+        """The surroundings in the records of a block. ``pos`` and ``l_seq`` are array('i'); all arguments are those of
+        the block."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Surroundings self = Surroundings()
@@ -65,7 +66,8 @@ cdef class Surroundings:
 
     @staticmethod
     def of_columns(const uint8_t[::1] seq, starts, pos, l_seq, cigars, Reference reference not None):
-        """``seq``: SEQs in BAM encoding; ``starts``: array('q'), where each begins in it."""
+        """The surroundings in decoded columns. ``seq`` has the SEQs in BAM encoding; ``starts``, array('q'), is where
+        each of them begins."""
         cdef Surroundings self = Surroundings()
         self.held = seq
         self.packed = &seq[0] if seq.shape[0] else NULL
@@ -89,8 +91,8 @@ cdef class Surroundings:
         return 0
 
     cdef const Surrounding *of(self, Py_ssize_t record, bint reverse) noexcept nogil:
-        """What is around each base of a read, in the order of SEQ or, if ``reverse``, of its reverse complement. The
-        next call overwrites it."""
+        """The surroundings of each base of a read, in the order of SEQ or, if ``reverse``, of its reverse complement.
+        The next call overwrites them."""
         cdef int64_t length = self.l_seq[record], i
         cdef uint8_t *code = self.codes + MARGIN
         cdef uint8_t *kind = self.kinds + MARGIN
@@ -121,7 +123,7 @@ cdef class Surroundings:
         return self.around
 
     cdef void align(self, Py_ssize_t record) noexcept nogil:
-        """How each base of a read is aligned, in the order of SEQ."""
+        """Find how each base of a read is aligned, in the order of SEQ."""
         cdef uint8_t *kind = self.kinds + MARGIN
         cdef const uint32_t *cigar
         cdef int64_t length = self.l_seq[record], at, k, inside, span, start = 0
@@ -157,7 +159,7 @@ cdef class Surroundings:
                 start += cigar[j] >> 4
 
     cdef void turn(self, int64_t length) noexcept nogil:
-        """Reverse and complement the bases, reverse how they are aligned."""
+        """Reverse and complement ``codes``, and reverse ``kinds``."""
         cdef uint8_t *code = self.codes + MARGIN
         cdef uint8_t *kind = self.kinds + MARGIN
         cdef int64_t i, j

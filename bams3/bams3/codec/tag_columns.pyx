@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""The values of one tag in Arrow's memory layout: numbers, or offsets with text or with elements of arrays."""
+"""The values of one tag in Arrow's memory layout: numbers, or offsets and text, or offsets and elements of arrays."""
 
 from cpython cimport array
 from array import array as new_array
@@ -33,8 +33,8 @@ cdef str kind_of(uint32_t key):
 
 
 def kinds(Tags tags not None, str name):
-    """What the values of the tag ``name`` are, in order of first appearance in the layouts: INTEGERS, FLOATS, TEXTS, or
-    the type of the elements of arrays, as in BAM. List of str without duplicates."""
+    """The kinds of values of the tag ``name``, in order of first appearance in the layouts: INTEGERS, FLOATS, TEXTS, or
+    for arrays, the BAM type of their elements. List of str without duplicates."""
     cdef Py_ssize_t k
     found = [kind_of(tags.sources[k].key) for k in range(tags.source_count) if is_wanted(tags, k, name)]
     return list(dict.fromkeys(found))
@@ -45,7 +45,7 @@ cdef bint is_wanted(Tags tags, Py_ssize_t source, str name):
 
 
 cdef inline int put_text(Buffer out, const uint8_t *tag, size_t size) except -1 nogil:
-    """Append the text of a tag of type A, Z or H; that of A is a character of latin-1."""
+    """Append the text of a tag of type A, Z or H. The character of type A is taken as Latin-1."""
     if tag[NAME] != b"A":
         return out.put(tag + NAME + 1, size - NAME - 2)
     if tag[NAME + 1] < 0x80:
@@ -61,11 +61,17 @@ cdef inline double float_of(const uint8_t *tag) noexcept nogil:
 
 
 cdef class TagColumn:
-    """The value of the first tag ``name`` of every record, whose `kinds` must be ``kind`` alone.
+    """The value of the first tag ``name`` of every record. Its only kind must be ``kind`` (see `kinds`).
 
-    ``valid``: bytearray with 1 for each record that has the tag. ``values``: int64 of INTEGERS and float64 of FLOATS,
-    one for each record; bytes of TEXTS; elements of arrays. ``offsets``: array('i') of n + 1 in the texts or in the
-    elements; for numbers it is empty.
+    Attributes
+    ----------
+    valid
+        bytearray with 1 for each record that has the tag, otherwise 0.
+    values
+        INTEGERS: an int64 for each record; FLOATS: a float64 for each record; TEXTS: the bytes of all texts; otherwise
+        the elements of all arrays.
+    offsets
+        array('i') of n + 1 offsets into the texts or elements; empty for numbers.
     """
 
     cdef readonly bytearray valid
@@ -120,7 +126,7 @@ cdef class TagColumn:
     cdef bint next_value(
         self, Tags tags, Py_ssize_t record, const uint8_t *is_value, Buffer tag, uint8_t *found
     ) except -1 nogil:
-        """Copy the next record's first tag to ``tag``, as in BAM; returns whether all of its tags have a value."""
+        """Copy the next record's first tag to ``tag``, as in BAM. Returns False if a stream lacks one of its values."""
         cdef uint32_t layout = tags.layout.data.as_uints[record], k
         cdef size_t first = 0
         cdef uint8_t *end = tag.data

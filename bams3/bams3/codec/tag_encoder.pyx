@@ -1,4 +1,4 @@
-"""Encodes the tags of a block to streams; ``tags`` describes the streams."""
+"""Encodes the tags of a block as streams; ``tags`` describes the streams."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -17,7 +17,7 @@ from bams3.errors import SourceError
 
 cdef enum:
     MAX_TAGS = 65535
-    SCRATCH = 256     # bytes in which most derived values fit
+    SCRATCH = 256     # bytes that suffice for most derived values
     SLOTS = 512       # in the hash table of a dictionary's texts
     MAX_WORDS = 255   # in a dictionary
 
@@ -26,9 +26,9 @@ cdef struct Column:
     # The values of one tag and type.
     uint32_t key
     Bytes values
-    Bytes counts  # B: number of elements of each array
-    Bytes holders  # MM, kinetics and moves, and related texts: record of each value
-    bint related   # whether its texts may be like others
+    Bytes counts  # type B: number of elements of each array
+    Bytes holders  # MM, kinetics, moves and related texts: record of each value
+    bint related   # whether the tag is one of RELATED_TAGS
     int64_t used  # number of values
 
 
@@ -49,7 +49,7 @@ cdef inline uint64_t mix(uint64_t h, uint64_t word) noexcept nogil:
 
 
 cdef class TagEncoder:
-    """Splits the tags of a block by name and type; `streams` has the result."""
+    """Splits the tags of a block by name and type; `streams` is the result."""
 
     cdef readonly dict streams
     cdef Column *columns
@@ -84,11 +84,28 @@ cdef class TagEncoder:
             free(<void *> <size_t> data)
 
     def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None, pace=None, relate=None):
-        """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block;
-        `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them; `pace`: if
-        not None, it makes streams of the elements and numbers of kinetics and moves and the records that have them;
-        `relate`: if not None, it makes streams of the texts and records of each tag of RELATED_TAGS.
-        Raises SourceError for a record with more than 65,535 tags."""
+        """Encode the tags of a block.
+
+        Parameters
+        ----------
+        placeholders
+            Ascending indices of the records whose CIGAR is in CG.
+        derived
+            The `Derived` of the block.
+        unspell
+            ``unspell(texts, holders)`` returns the results of `modifications.encode` for MM; None: MM stays text.
+        pace
+            ``pace(tag, elements, counts, holders)`` returns the streams of kinetics or moves, by the endings of their
+            names; None: they are stored like other arrays.
+        relate
+            ``relate(tag, texts)`` returns the streams of a tag of RELATED_TAGS, by the endings of their names; None:
+            these tags are stored like other texts.
+
+        Raises
+        ------
+        SourceError
+            For a record with more than 65,535 tags.
+        """
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1, i, marked = 0
@@ -171,7 +188,7 @@ cdef class TagEncoder:
     cdef int64_t find_layout(self, int64_t previous) except -1 nogil:
         """Number of the layout of the current record, which is added if it is new.
 
-        ``previous``: the layout of the previous record, which most records share.
+        ``previous`` is the layout of the previous record; most records have the same.
         """
         cdef const Layout *layouts = <const Layout *> self.layouts.data
         cdef uint64_t h = self.key.size
@@ -257,7 +274,7 @@ cdef class TagEncoder:
     cdef dict values(self, unspell, pace, relate):
         """The streams of the columns."""
         cdef dict streams = {}
-        cdef dict related = {}  # texts, holders, and the streams without other tags, by name
+        cdef dict related = {}  # by tag: texts, holders, and the streams that are independent of other tags
         cdef Column *column
         cdef size_t k
         cdef Buffer words, indices
@@ -304,7 +321,7 @@ cdef int append_all(Bytes *values, const uint8_t[::1] data) except -1:
 
 
 cdef int to_words(const Column *column, Buffer words, Buffer indices) except -1 nogil:
-    """Encode texts with a dictionary: distinct ones go to ``words``, the index of each value's text to ``indices``.
+    """Encode texts with a dictionary: put distinct texts into ``words``, and the index of each text into ``indices``.
 
     Returns 0 if there are too many distinct texts.
     """

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""The lists of tags that records have, without some of the tags (see ``tags``)."""
+"""Layouts (the lists of tags that records have; see ``tags``), reduced to some of the tags."""
 
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -11,8 +11,8 @@ from bams3.errors import FormatError
 
 
 def chosen_layouts(const uint8_t[::1] layouts, bint cigar, keep):
-    """The stream ``tag.layouts`` without tags for whose name ``keep`` is false, and without that which stands for a
-    CIGAR unless ``cigar``. Raises FormatError if the stream ends in the middle of a layout."""
+    """The stream ``tag.layouts`` with only the tags for whose names ``keep`` returns true, and with the entries that
+    stand for a CIGAR only if ``cigar``. Raises FormatError if the stream ends in the middle of a layout."""
     cdef Py_ssize_t at = 0, size = layouts.shape[0], count, k
     cdef uint32_t key
     chosen = bytearray()

@@ -9,7 +9,7 @@ from bams3.bam.fields cimport load_u16, load_u32, tag_width
 
 cdef enum:
     KEY = 4  # bytes of a layout entry
-    NUMBERS = 8  # bytes that a tag whose value is a number takes at most
+    NUMBERS = 8  # bytes, at most, of a tag whose value is a number
     CG = 0x4743  # "CG", little-endian
     CIGAR_KEY = 0x2A424743  # "CGB*"
     MODIFICATIONS_KEY = 0x5A4D4D  # "MMZ"
@@ -25,7 +25,8 @@ cdef enum:
 cdef inline uint32_t next_tag(
     const uint8_t *p, const uint8_t **value, int64_t *length, const uint8_t **after
 ) noexcept nogil:
-    """Key (id, type, subtype) of the tag at p in a validated record, its value, and the start of the next tag."""
+    """Returns the key (id, type, subtype) of the tag at p in a validated record; also finds its value, its value's
+    length, and the start of the next tag."""
     cdef uint32_t key = p[0] | <uint32_t> p[1] << 8 | <uint32_t> p[2] << 16
     cdef int width = tag_width(p[2])
     if width:
@@ -43,12 +44,12 @@ cdef inline uint32_t next_tag(
 
 
 cdef inline bint holds_cigars(uint32_t key) noexcept nogil:
-    """Whether a tag's texts name alignments with their CIGARs: SA, XA, OA, of type Z."""
+    """Whether a tag's texts list alignments with their CIGARs: SA, XA or OA, of type Z."""
     return key >> 8 == 0x5A41 and (key & 255 == b"S" or key & 255 == b"X" or key & 255 == b"O")
 
 
 cdef inline bint is_paced(uint32_t key) noexcept nogil:
-    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp of u8 or u16, or mv of i8."""
+    """Whether a tag says how fast each base was read: ip, pw, fi, fp, ri or rp of u8 or u16, or mv of i8."""
     cdef uint32_t name = key & 0xFFFF, subtype = key >> 24
     return key == MOVES_KEY or key_kind(key) == b"B" and (subtype == b"C" or subtype == b"S") and (
         name == IP or name == PW or name == FI or name == FP or name == RI or name == RP
@@ -87,12 +88,12 @@ cdef struct Source:
     # The source of one tag's values.
     uint32_t key
     int width               # bytes of a value or of an array element; 0: text
-    const uint8_t *at       # next text, next array
+    const uint8_t *at       # the next value
     const uint8_t *end
     const uint8_t *counts
     int64_t values          # number of fixed-width values, of arrays, of indices
     int64_t used
-    const uint8_t *words    # a dictionary's texts, the start of each, and the end; NULL: there is none
+    const uint8_t *words    # texts of the dictionary, their starts, and the end; NULL if there is no dictionary
     uint32_t *word_start
     uint32_t known
 

@@ -1,22 +1,20 @@
 """Optional fields (tags).
 
-A record's *layout* is the ordered list of its tags' ids and types. Every distinct layout is stored
-once, in order of first appearance, in ``tag.layouts``: u16 number of tags, then four bytes per tag (id,
-type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record with the next new
-layout, or k for a record with the k-th layout.
+A record's *layout* is the ordered list of its tags' ids and types. Every distinct layout is stored once, in order of
+first appearance, in ``tag.layouts``: the number of tags (u16), then four bytes per tag (id, type, subtype or 0).
+``tag.layout`` holds, as short integers, 0 for a record with the next new layout, k for a record with the k-th layout.
 
-A type with bit 7 set means that the value is derived (see ``derived``) and has no stream. The other values are split
-by id, type and subtype into streams ``tag.XX:T``, in record order: A c C s S i I f as
-little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX:T.values`` of at most 255
-distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
-elements of each array in ``tag.XX:Bt.count`` (u32). Kinetics and moves have other streams (see
-``kinetics`` and ``moves``).
+A type with bit 7 set means that the value is derived (see ``derived``) and has no stream. The other values are split by
+id, type and subtype into streams ``tag.XX:T``, in record order:
 
-The texts of MM are spelled from bits of bases where they can be: see ``modifications``. The CIGARs in SA, XA and OA
-are stored apart: see ``cigar_texts``. Barcodes and the like are stored by what they are like: see ``related``.
+- A c C s S i I f: little-endian values.
+- Z, H: the texts, each with its NUL. If there is a stream ``tag.XX:T.values``, it has the distinct texts (at most 255,
+  each with its NUL), and ``tag.XX:T`` has an index into it for each value, one byte each.
+- B: the elements; ``tag.XX:Bt.count`` has the number of elements of each array (u32).
 
-The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
-``cigars``) and has no stream.
+Some tags have other streams: kinetics (see ``kinetics``), moves (``moves``), MM (``modifications``), SA, XA and OA with
+their CIGARs (``cigar_texts``), and barcodes and other texts that resemble each other (``related``). The layout entry
+``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see ``cigars``), and has no stream.
 """
 
 cimport cython
@@ -46,7 +44,7 @@ def stream_name(uint32_t key):
 
 
 def texts(streams, name):
-    """The distinct values of a Z tag's stream, ``tag.XX:Z``, among a row group's streams: set of bytes."""
+    """The distinct texts of the stream ``name``, ``tag.XX:Z``, of a row group: set of bytes."""
     words = streams.get(name + ".values") or streams.get(name) or b""
     values = bytes(words).split(b"\0")
     values.pop()  # each value ends in a zero
@@ -54,7 +52,7 @@ def texts(streams, name):
 
 
 cdef object plain_texts(streams, name):
-    """The texts of a tag's stream, each with its NUL, whether or not they are indices of distinct ones."""
+    """The texts of a tag's stream, each with its NUL, whether or not they are stored with a dictionary."""
     texts = streams[name]
     words = bytes(streams[name + ".values"]).split(b"\0")
     words.pop()  # each text ends in a zero
@@ -67,13 +65,28 @@ cdef object plain_texts(streams, name):
 
 @cython.final
 cdef class Tags:
-    """The tags of a row group: appended to their records, or the values of one tag.
+    """The tags of a row group: writes them to the end of each record, or returns the values of one tag.
 
-    ``Tags(streams, n, derive, spell, pace, relate)`` opens all streams, with a ``name`` only those of this tag.
-    ``derive()`` returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM,
-    from streams and the records that have them; ``pace(name, width, holders)`` the elements and numbers of kinetics
-    and moves, from the streams whose names begin with ``name``; ``relate(name, holders)`` texts that are like others.
-    Raises FormatError if the streams disagree with each other or with n.
+    Parameters
+    ----------
+    streams, n
+        The streams of the row group, and its number of records.
+    derive
+        ``derive()`` returns the records' `Derived`. It is called only if it is needed.
+    spell
+        ``spell(heads, listed, holders)`` returns the texts of MM, from their streams and the records that have them.
+    pace
+        ``pace(name, width, holders)`` returns the elements, and the length of each array, of the tag of kinetics or
+        moves whose streams' names begin with ``name``.
+    relate
+        ``relate(name, holders)`` returns the texts of a stream of one of RELATED_TAGS.
+    name
+        If given, only the streams of this tag are opened.
+
+    Raises
+    ------
+    FormatError
+        If the streams disagree with each other or with n.
     """
 
     def __cinit__(self):
@@ -209,7 +222,7 @@ cdef class Tags:
         return spell(plain_texts(streams, name), streams[name + ".listed"], self.holders(number))
 
     def texts_of(self, streams, relate, str tag):
-        """The texts of a tag of type Z, each with its NUL, and the records that have them; None if there are none."""
+        """The texts of a tag of type Z, each with its NUL, and the records that have them; None if no record does."""
         name = f"tag.{tag}:Z"
         if name not in self.names:
             return None
@@ -243,8 +256,8 @@ cdef class Tags:
     cdef uint8_t *put(
         self, Buffer out, uint8_t *p, Py_ssize_t record, const uint32_t *cigar, uint32_t operations
     ) except NULL nogil:
-        """Write the tags of the next record at p, the end of the bytes of ``out``, and return their end. ``cigar``: the
-        real CIGAR for a CG tag, NULL if there is none."""
+        """Write the tags of the next record at p, the end of the bytes of ``out``; returns their end. ``cigar`` is the
+        real CIGAR for a CG tag, or NULL."""
         cdef uint32_t layout = self.layout.data.as_uints[record]
         cdef uint32_t k = self.layout_start[layout], last = self.layout_start[layout + 1]
         cdef size_t after = NUMBERS * <size_t> (last - k) + 4
@@ -275,12 +288,13 @@ cdef class Tags:
 
     cdef uint8_t *put_value(self, Buffer out, uint8_t *p, size_t after, Source *source, Py_ssize_t record) except? NULL nogil:
         """Write one tag with its next value at p, the end of the bytes of ``out``, which has room for ``after`` bytes,
-        12 or more. Returns the end of the tag, behind which there are 8 less; NULL if the stream has no more values."""
+        12 or more. Returns the end of the tag, after which there is room for 8 bytes less; NULL if the stream has no
+        more values."""
         cdef uint32_t key = source.key & ~<uint32_t> DERIVED
         cdef const uint8_t *text
         cdef const uint8_t *nul
         cdef int64_t length, readable
-        memcpy(p, &key, 4)  # its last byte is 0, and gives way to the value, unless it is the type of an array's elements
+        memcpy(p, &key, 4)  # the last byte is the type of an array's elements; otherwise the value overwrites it
         if source.key & DERIVED:
             return self.derived.put(key, record, out, p + 3, after - NUMBERS)
         if source.width and key_kind(key) != b"B":
@@ -292,7 +306,7 @@ cdef class Tags:
             if source.width == 1:
                 p[3] = text[0]
             elif source.width == 2:
-                memcpy(p + 3, text, 2)  # sizes that are constants need no call
+                memcpy(p + 3, text, 2)  # the size is constant, so nothing is called
             else:
                 memcpy(p + 3, text, 4)
             return p + 3 + source.width
@@ -320,7 +334,7 @@ cdef class Tags:
         return p + length
 
     cdef bint put_only(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
-        """Let ``out`` hold one tag with its next value, and nothing else; returns False if there is no more value."""
+        """Replace the contents of ``out`` by one tag with its next value; returns False if there are no more values."""
         cdef uint8_t *end
         out.size = 0
         end = self.put_value(out, out.room(out.data, NUMBERS + 4), NUMBERS + 4, source, record)
@@ -330,8 +344,8 @@ cdef class Tags:
         return True
 
     def values(self, str name):
-        """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
-        elements and elements, in BAM encoding), or None if there is no such tag. List of length n."""
+        """The value of the first tag ``name`` of every record, as a list of length n: int, float, str, bytes (an array
+        in BAM encoding: subtype, number of elements, elements), or None if the record lacks the tag."""
         cdef Buffer tag = Buffer()
         cdef uint32_t k, layout
         cdef Py_ssize_t i
@@ -351,8 +365,8 @@ cdef class Tags:
 
 
 cdef uint8_t *put_array(Buffer out, uint8_t *p, size_t after, Source *source) except? NULL nogil:
-    """Write the next number of elements and these at p, the end of the bytes of ``out``, and return their end, behind
-    which there is room for ``after`` bytes; NULL if the streams have no more."""
+    """Write the length and the elements of the next array at p, the end of the bytes of ``out``. Returns their end,
+    after which there is room for ``after`` bytes; NULL if the streams have no more arrays."""
     cdef int64_t length
     if source.used == source.values:
         return NULL
@@ -369,7 +383,7 @@ cdef uint8_t *put_array(Buffer out, uint8_t *p, size_t after, Source *source) ex
 
 
 cdef object parse_value(Buffer tag):
-    """The Python value of the single tag in a buffer."""
+    """The value of the only tag in a buffer, as a Python object."""
     cdef int kind = tag.data[2]
     cdef const uint8_t *value = tag.data + 3
     cdef float number

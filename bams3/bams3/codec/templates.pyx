@@ -1,15 +1,16 @@
 """Templates: which records of a row group have the same name.
 
-``rank``: which earlier record of the row group has the same name; short integers. A record waits, until the next
-record of its name, in a list that is in the order of the records. 0: the record is the first of its name, and waits;
-1: the first, and the only one. k > 1: it has the name of record (k - 2) // 2 of the list, which no longer waits; if k
-is odd, this one does. Insert sizes vary little, so most mates are among the records that have waited longest. Earlier
-versions have ``link`` instead: the distance to the previous record of the name, 0 if there is none; short integers.
+``rank`` says which earlier record of the row group has the same name, as short integers. Records whose name will come
+again wait in a list, in the order of the records. 0: the record is the first of its name, and waits. 1: the record is
+the only one of its name. k > 1: the record has the name of element (k - 2) // 2 of the list, which no longer waits; if
+k is odd, this record now waits. Insert sizes vary little, so most mates are among the records that have waited longest.
+Earlier versions have ``link`` instead: the distance from the previous record of the name, or 0 if there is none, as
+short integers.
 
-``border`` (distance from the previous border, the first from record 0; short integers) and ``border.hash`` (u64, one
-each): records whose template may have records in other row groups, and the hash of their name, so that depth can join
-mates across row groups without reading names. Where names are shorter than hashes, ``border.hash`` is left out, and the
-hashes are computed from names.
+Border records are those whose template may have records in other row groups. ``border`` has the distance of each from
+the previous one (the first: from record 0), as short integers; ``border.hash`` has a hash of its name, u64. So depth
+can join mates across row groups without reading names. If the names take fewer bytes than the hashes, ``border.hash``
+is omitted, and the hashes are computed from the names.
 """
 
 from cpython cimport array
@@ -34,9 +35,9 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
-    AHEAD = 16   # records
-    FEW = 8      # records that move without a call
-    NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
+    AHEAD = 16   # how many records ahead data is prefetched
+    FEW = 8      # elements of the list that move without a call
+    NEAR = 1024  # bases; the first mate of a name is a border if it is closer to the row group's first record
 
 
 cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
@@ -47,7 +48,7 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
     while length > 0:
         if length >= 8:
             memcpy(&word, name, 8)
-        elif many:  # the last eight bytes, without those that are hashed: a word that is stored by bytes loads late
+        elif many:  # read the last eight bytes and remove those already hashed: loading a word stored bytewise is slow
             memcpy(&word, name + length - 8, 8)
             word >>= 8 * (8 - length)
         else:
@@ -66,7 +67,7 @@ cdef inline uint64_t hash_of(const uint8_t *r) noexcept nogil:
 
 
 cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
-    """Whether overlap correction looks at the record: it is in a proper pair, and not supplementary."""
+    """Whether overlap correction considers the record: it is in a proper pair, and not supplementary."""
     return record_flag(r) & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR
 
 
@@ -75,9 +76,9 @@ cdef bint may_cross(
 ) noexcept nogil:
     """Whether this mate can overlap with one in another row group, according to mosdepth's rules.
 
-    ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
-    record here. If PNEXT says that the mate is elsewhere, other records of the name here do not matter: a filter
-    may drop them (in particular secondary alignments).
+    ``first``, ``last``: whether it is the first or the last mate of its name in this row group. ``low``, ``high``: POS
+    of the row group's first and last record. If PNEXT says that the mate is in another row group, it does not matter
+    whether this one has other records of the name: a filter may drop them (secondary alignments in particular).
     """
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
@@ -94,7 +95,8 @@ cdef void find_borders(
 ) noexcept nogil:
     """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
 
-    Meanwhile ``is_border`` (initially 0) marks records that are mates (not 0), the first (2) and last (4) of a name.
+    ``is_border`` must be all 0. During the search, it is not 0 for mates, and its bits mark the first mate (2) and the
+    last mate (4) of a name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
     cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
@@ -117,18 +119,18 @@ cdef void find_borders(
 
 
 cdef struct Waiting:
-    # Records whose name comes again, in order: records[first] … records[last - 1].
+    # The records that wait because their name comes again, in order: records[first] … records[last - 1].
     int32_t *records
     Py_ssize_t first, last
 
 
 cdef inline int32_t leave(Waiting *waiting, Py_ssize_t rank) noexcept nogil:
-    """Remove a record from the list; the shorter side of the list moves."""
+    """Remove and return a record of the list; the shorter side of the list moves."""
     cdef int32_t *at = waiting.records + waiting.first + rank
     cdef int32_t record = at[0]
     cdef int32_t few[FEW]
     cdef Py_ssize_t after = waiting.last - waiting.first - rank - 1
-    if rank <= FEW and rank <= after and waiting.first + rank >= FEW:  # as below, with what lies before the list
+    if rank <= FEW and rank <= after and waiting.first + rank >= FEW:  # as below; what lies before the list moves, too
         memcpy(few, at - FEW, sizeof(few))
         memcpy(at - FEW + 1, few, sizeof(few))
         waiting.first += 1
@@ -142,7 +144,7 @@ cdef inline int32_t leave(Waiting *waiting, Py_ssize_t rank) noexcept nogil:
 
 
 cdef inline Py_ssize_t rank_of(const Waiting *waiting, int32_t record) noexcept nogil:
-    """The place of a record in the list, which has it."""
+    """The index of a record in the list, which must have it."""
     cdef Py_ssize_t low = waiting.first, high = waiting.last - 1, middle
     while low < high:
         middle = (low + high) // 2
@@ -154,7 +156,7 @@ cdef inline Py_ssize_t rank_of(const Waiting *waiting, int32_t record) noexcept 
 
 
 cdef int put_ranks(const int32_t[::1] previous, Buffer main, Buffer escaped) except -1:
-    """Write ``rank`` of the records."""
+    """Write the stream ``rank``."""
     cdef Py_ssize_t n = previous.shape[0], i, rank
     cdef uint8_t *comes_again = <uint8_t *> calloc(n + 1, 1)
     cdef Waiting waiting = Waiting(<int32_t *> malloc((n + 1) * sizeof(int32_t)), 0, 0)
@@ -207,7 +209,7 @@ def encode(block, const int32_t[::1] end):
             for i in range(min(n, AHEAD)):
                 hashes[i] = hash_of(&data[offsets[i]])
             for i in range(n):
-                if i + AHEAD < n:  # what is needed then begins to come now
+                if i + AHEAD < n:  # prefetch
                     look_ahead(&data[0], &offsets[0], i + AHEAD, n)
                     hashes[i + AHEAD] = hash_of(&data[offsets[i + AHEAD]])
                     prefetch(&table[hashes[i + AHEAD] & (slots - 1)])
@@ -246,7 +248,7 @@ def encode(block, const int32_t[::1] end):
 
 
 def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
-    """``previous`` of n records from their ranks: array('i'), the index of the previous record of the name, or -1."""
+    """Decode ranks: array('i') of n, the index of the previous record of the name, or -1."""
     cdef array.array previous = array.clone(INT32, n, False), room = array.clone(INT32, n + 1, False)
     cdef int32_t[::1] out = previous
     cdef Waiting waiting = Waiting(<int32_t *> room.data.as_ints, 0, 0)
@@ -269,7 +271,7 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
 
 
 def decode_links(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
-    """Likewise, from their links."""
+    """Decode the links of earlier versions; returns the same as `decode`."""
     cdef array.array previous = array.clone(INT32, n, False)
     cdef int32_t[::1] out = previous
     cdef ShortCursor cursor
@@ -289,7 +291,7 @@ def decode_links(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize
 
 
 def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
-    """array('I'): the indices of the border records of n."""
+    """The indices of the border records among n records: array('I'), ascending."""
     cdef Py_ssize_t count = stream.shape[0], k
     cdef array.array index = array.clone(UINT32, count, False)
     cdef uint32_t[::1] out = index
@@ -312,7 +314,7 @@ def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssi
 
 
 def decode_hashes(const uint8_t[::1] stream, Py_ssize_t count):
-    """array('Q'): the name hashes of border records."""
+    """The name hashes of ``count`` border records: array('Q')."""
     cdef array.array hashes = array.clone(UINT64, count, False)
     if stream.shape[0] != 8 * count:
         raise FormatError("stream 'border.hash' does not match stream 'border'")
@@ -322,7 +324,8 @@ def decode_hashes(const uint8_t[::1] stream, Py_ssize_t count):
 
 
 def hash_names(const uint8_t[::1] names, const int64_t[::1] offsets, const uint32_t[::1] index):
-    """array('Q'): the hashes of the names of some records, whose indices `decode_borders` has checked."""
+    """The hashes of the names of some records: array('Q'). ``index`` has their indices, as `decode_borders` returns
+    them."""
     cdef array.array hashes = array.clone(UINT64, index.shape[0], False)
     cdef uint64_t[::1] out = hashes
     cdef const uint8_t *start = &names[0] if names.shape[0] else NULL

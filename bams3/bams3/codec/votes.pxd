@@ -5,9 +5,9 @@ from bams3.buffer cimport Buffer
 cdef class Votes:
     cdef int64_t length, words
     cdef uint64_t *marks    # a bit for each position of the window: whether it is counted
-    cdef uint32_t *before   # counted positions before those of each of ``marks``
-    cdef int32_t *change    # of the depth at a counted position, from the one before it
-    cdef uint32_t *against  # reads that have A, C, G, T against the base of a counted position
+    cdef uint32_t *before   # for each word of ``marks``: number of counted positions before its first position
+    cdef int32_t *change    # depth at each counted position, minus that at the previous one
+    cdef uint32_t *against  # for each counted position: numbers of reads with A, C, G, T that differ from its base
 
     cdef int64_t rank(self, int64_t place) noexcept nogil
     cdef void cover(self, int64_t at, const uint32_t *cigar, uint32_t count) noexcept nogil

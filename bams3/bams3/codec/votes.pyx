@@ -1,6 +1,6 @@
-"""Which bases most reads have in a window of the reference, where they differ from the first read that covers it.
+"""Finds the bases that most reads have in a window of the reference, where these differ from the first read's base.
 
-Only positions where a read differs are counted, so a window with few reads or few differences takes little time.
+Only positions at which a read differs are counted, so a window with few reads or few differences takes little time.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -15,7 +15,7 @@ cdef extern from *:
 
 
 cdef class Votes:
-    """``against``: for each base of a read that differs, position in the window << 2 | base in two bits, as uint32."""
+    """Counts of reads. ``against`` has a uint32 for each read base that differs: position in the window << 2 | base."""
 
     def __cinit__(self, int64_t length, Buffer against not None):
         cdef const uint32_t *given = <const uint32_t *> against.data
@@ -46,11 +46,11 @@ cdef class Votes:
         free(self.against)
 
     cdef int64_t rank(self, int64_t place) noexcept nogil:
-        """Number of counted positions before a position, which may be the end of the window."""
+        """Number of counted positions before ``place``, which may be the end of the window."""
         return self.before[place >> 6] + ones(self.marks[place >> 6] & ((1ULL << (place & 63)) - 1))
 
     cdef void cover(self, int64_t at, const uint32_t *cigar, uint32_t count) noexcept nogil:
-        """Count a read where it covers the window; it begins at the window's position ``at``."""
+        """Count a read at the positions that it covers. It begins at position ``at`` of the window."""
         cdef uint32_t j, operation
         cdef int64_t length
         for j in range(count):
@@ -65,7 +65,7 @@ cdef class Votes:
                 at += length
 
     cdef void elect(self, uint8_t *bases) noexcept nogil:
-        """Where more than half of the reads agree on another base than the window has, put theirs there."""
+        """Replace the window's base at each position where more than half of the reads agree on a different one."""
         cdef int64_t k, at, place = 0, depth = 0
         cdef uint64_t left
         cdef int code

@@ -1,5 +1,5 @@
 """Results of a cohort of samples: matrices of regions, a QC table, an interactive page.
 
-They are computed from each sample's text files (from mosdepth and samtools), so this package knows nothing of
-datasets. It needs the extra `cohort`.
+They are computed from text files of each sample (from mosdepth and samtools), so this room does not depend on datasets.
+It needs the extra `cohort`.
 """

@@ -1,8 +1,8 @@
 """The columns of the QC table: their names, with targets and without.
 
 Targets are the regions of a BED file. In a cohort with targets, depth is reported for the targets and for the genome,
-and the name of each column says for which; without targets, depth is that of the genome. Nothing that computes the
-table is imported here, so a workflow can be planned where those packages are not installed.
+and the name of each column says which one it is for; without targets, depth is that of the genome. This module imports
+nothing that computes the table, so a workflow can be planned where the packages for that are not installed.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 FIRST = ("sample", "status", "reasons")
-"""These are followed by the user's own columns from the sheet."""
+"""The first columns; the user's own columns from the sheet follow."""
 
 OF_READS = (
     "reads",
@@ -39,12 +39,13 @@ def numbers(thresholds: Iterable[int], has_targets: bool) -> list[str]:
 
 
 def breadth(depth: int) -> str:
-    """Name of the column with the share of bases at or above a depth, without the prefix for targets or genome."""
+    """The name, without a prefix for targets or genome, of the column with the share of bases at or above a depth."""
     return f"breadth_{depth}x"
 
 
 def meant(name: str, has_targets: bool) -> str:
-    """The column that a name in `limits` refers to: a name of depth without a prefix means the targets, if any."""
+    """The column that a name in `limits` refers to. A name of depth without a prefix means the targets, if there are
+    any."""
     return TARGET + name if has_targets and _DEPTH.fullmatch(name) else name
 
 
@@ -55,7 +56,7 @@ def is_taken(name: str) -> bool:
 
 
 def fault_of_limit(name: str, thresholds: Sequence[int], has_targets: bool) -> str | None:
-    """Why no column can have that limit, and what to do; None if a column can."""
+    """The reason why no column can have the limit `name`, and what to do about it; None if a column can."""
     known = numbers(thresholds, has_targets)
     if meant(name, has_targets) in known:
         return None

@@ -26,7 +26,7 @@ def of_genome(
 ) -> dict[str, Any]:
     """Mean depth and breadths of the genome, and the depth of the sex chromosomes relative to the autosomes.
 
-    `files`: mosdepth's `summary`, and `dist`, its global distribution.
+    `files` has mosdepth's `summary`, and `dist`, which is its global distribution.
     """
     lines = _summary(files["summary"])
     contigs = {name: line for name, line in lines.items() if not name.endswith("_region") and name != "total"}
@@ -55,8 +55,8 @@ def of_genome(
 def of_targets(files: Mapping[str, str], size: int, thresholds: Sequence[int]) -> dict[str, Any]:
     """Depth and evenness on targets of `size` bases, and the share of the reads and bases that are on target.
 
-    `files`: mosdepth's `summary` of the genome; its `targets_summary` and `targets_dist`; `targets_reads`.
-    mosdepth does not list targets on contigs without reads; here they count, with a depth of 0.
+    `files` has mosdepth's `summary` of the genome, its `targets_summary` and `targets_dist`, and `targets_reads`.
+    mosdepth does not list targets on contigs without reads; here they count with a depth of 0.
     """
     told, bases, _ = _summary(files["targets_summary"])["total_region"]
     part = told / size if size else 0.0
@@ -83,7 +83,7 @@ def size_of(targets: str | Path) -> int:
 
 
 def distribution(path: str) -> Shares:
-    """The `total` lines of mosdepth's distribution, which omits depths above 300 that no base has."""
+    """The `total` lines of mosdepth's distribution. (mosdepth omits depths above 300 that no base has.)"""
     told: Shares = {}
     last = 0
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -110,12 +110,13 @@ def _breadths(prefix: str, shares: Shares, thresholds: Sequence[int]) -> dict[st
 
 
 def _reached(shares: Shares, share: float) -> int:
-    """The largest depth that this share of the bases reaches."""
+    """The largest depth that at least this share of the bases reaches."""
     return max((depth for depth, found in shares.items() if found >= share), default=0)
 
 
 def _summary(path: str) -> dict[str, tuple[int, int, float]]:
-    """Length, bases and mean depth in each line of mosdepth's summary; the last line named total counts."""
+    """Length, bases and mean depth by name, from mosdepth's summary. If there are several lines named total, the last
+    one counts."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.rstrip("\n").split("\t") for line in file][1:]
     return {name: (int(length), int(bases), float(mean)) for name, length, bases, mean, *_ in lines}

@@ -8,7 +8,7 @@ from bams3.cohort.columns import FIRST, GENOME, OF_CAPTURE, TARGET
 
 
 class Heading(NamedTuple):
-    """Text, unit (% for a share; empty: none) and number of decimals of a column."""
+    """Text, unit (% for a share, or "") and number of decimals of a column."""
 
     text: str
     unit: str
@@ -52,9 +52,10 @@ def heading(name: str) -> Heading | None:
 
 
 def ordered(names: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Order columns: sample, status, the user's own, depth of the targets or else of the genome, reasons, the others.
+    """Order columns: sample, status, the user's own, depth of the targets (or otherwise of the genome), reasons,
+    others.
 
-    `own`: those of `names` that are the user's.
+    `own` has those of `names` that are the user's own columns.
     """
     rest = [name for name in names if name not in (*FIRST, *own)]
     deep = sorted(

@@ -1,4 +1,4 @@
-"""Who is who, for the QC table, the page and MultiQC: from the tables of `bams3 relate`."""
+"""Who is who, for the QC table, the page and MultiQC. It is read from the tables of `bams3 relate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bams3.errors import FormatError
 from bams3.output.files import open_output
 
 STRANGERS = ("unrelated", "unknown")
-"""Relations that mean unrelated, or unknown."""
+"""Relations that mean unrelated or unknown."""
 _SHOWN = {
     "sex": "Sex from X and Y; unknown if these disagree or have too few sites",
     "known": "Sites with a genotype",
@@ -21,7 +21,7 @@ _SHOWN = {
     "mean_depth": "Mean depth at the sites",
     "contamination": "Share of reads that come from another person",
 }
-"""Columns of the table of samples that MultiQC shows, and what they are."""
+"""Columns of the table of samples that MultiQC shows, with descriptions."""
 
 
 class FindingRow(NamedTuple):
@@ -35,7 +35,7 @@ class FindingRow(NamedTuple):
 
 
 class Kinships(NamedTuple):
-    """All pairs: kinships as a matrix of all samples, NaN where they cannot be told; and who is related, and how."""
+    """The kinships of all pairs of samples as a matrix, NaN where unknown; and which samples are related, and how."""
 
     samples: Sequence[str]
     matrix: np.ndarray
@@ -43,14 +43,14 @@ class Kinships(NamedTuple):
 
 
 def read_findings(path: str | Path) -> list[FindingRow]:
-    """The findings, in their order."""
+    """Read the findings, in their order."""
     return [
         FindingRow(*(row[column] for column in FindingRow._fields)) for row in _rows(path, FindingRow._fields)
     ]
 
 
 def reasons(findings: Sequence[FindingRow]) -> Mapping[str, list[tuple[bool, str]]]:
-    """By sample: of each finding, whether the sample fails with it, and what it says there."""
+    """For each sample, its findings: whether the sample fails because of it, and the text for this sample."""
     found: dict[str, list[tuple[bool, str]]] = {}
     for kind, severity, one, other, text in findings:
         for sample, second in ((one, other), (other, one)) if other else ((one, ""),):
@@ -60,7 +60,7 @@ def reasons(findings: Sequence[FindingRow]) -> Mapping[str, list[tuple[bool, str
 
 
 def read_kinships(path: str | Path, samples: Sequence[str]) -> Kinships:
-    """The kinships of a table of pairs. Relatives stand together; otherwise samples keep their order."""
+    """Read kinships from a table of pairs. Relatives come first, next to each other; all others keep their order."""
     columns = ("sample_a", "sample_b", "kinship", "relation")
     number = {sample: i for i, sample in enumerate(samples)}
     matrix = np.full((len(samples), len(samples)), np.nan)
@@ -83,8 +83,8 @@ def read_kinships(path: str | Path, samples: Sequence[str]) -> Kinships:
 
 
 def write_multiqc(path: str, samples: str | Path, findings: str | Path) -> None:
-    """Write the table that MultiQC shows of all samples: custom content, which it knows by the end of the name,
-    `_mqc.tsv`."""
+    """Write the table of all samples for MultiQC. It is custom content, which MultiQC recognizes by the end of its
+    name, `_mqc.tsv`."""
     told = reasons(read_findings(findings))
     headers = {
         name: {"title": name.replace("_", " ").capitalize(), "description": what}
@@ -115,10 +115,11 @@ def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a table. Raises FormatError if it lacks a column."""
     with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         heading = file.readline().rstrip("\n").split("\t")
-        if not set(columns) <= set(heading):
-            raise FormatError(
-                f"{path}: not a table of bams3 relate: it has no column {columns[0]}; delete the file and run again"
-            )
+        for column in columns:
+            if column not in heading:
+                raise FormatError(
+                    f"{path}: not a table of bams3 relate: it has no column {column}; delete the file and run again"
+                )
         for line in file:
             cells = line.rstrip("\n").split("\t")
             if len(cells) != len(heading):
@@ -127,7 +128,7 @@ def _rows(path: str | Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _together(count: int, related: Sequence[tuple[int, int, str]]) -> list[int]:
-    """All numbers: first each group of relatives, then all others."""
+    """The numbers of all samples: first each group of relatives, then all others."""
     group = list(range(count))
     for i, j, _ in related:
         one, other = _top(group, i), _top(group, j)

@@ -19,7 +19,7 @@ from bams3.output.files import open_output
 from bams3.shown import escaped, field
 
 VALUES_AT_ONCE = 1 << 22
-"""Size of a block of a matrix while it is written: 32 MB …"""
+"""Number of values in a block of a matrix while it is written (32 MB) …"""
 
 ROWS_AT_ONCE = 1 << 16
 """… but at most this many regions, if there are few samples."""
@@ -31,9 +31,9 @@ _TAB_SEPARATED = csv.ParseOptions(delimiter="\t", quote_char=False)
 
 
 class Measure(NamedTuple):
-    """The values of a matrix: a column, counted from 0 (−1: the last), of one of each sample's files.
+    """Where the values of a matrix come from: a column (0-based; −1 is the last) of one of each sample's files.
 
-    `share`: the values are bases, and the matrix holds them as a share of the region's length.
+    `share` means that the values are numbers of bases; the matrix holds them as a share of the region's length.
     """
 
     file: str
@@ -58,8 +58,8 @@ def write_matrices(
 ) -> None:
     """Write `folder`/NAME.tsv and NAME.parquet for each of the `wanted` matrices; missing values are empty.
 
-    `regions`: a BED file with four columns. `samples`: by name, the paths of each sample's files, whose lines are
-    the regions in order. Raises FormatError if a file has other regions.
+    `regions` is a BED file with four columns. `samples` has the paths of each sample's files, by the sample's name; the
+    lines of these files are the regions in order. Raises FormatError if a file has different regions.
     """
     places = _columns(str(regions))
     lengths = _integers(places[2]) - _integers(places[1])
@@ -70,7 +70,7 @@ def write_matrices(
             for name, measure in wanted.items():
                 path = files[measure.file]
                 if measure.file not in read:
-                    read = {measure.file: _columns(path)}  # one file's columns are in memory
+                    read = {measure.file: _columns(path)}  # only one file's columns are in memory
                     _check(path, read[measure.file], places, sample)
                 values = read[measure.file][measure.column].to_numpy().astype(np.float64)
                 if measure.share:
@@ -82,9 +82,9 @@ def write_matrices(
 
 
 def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]]:
-    """Read a Parquet matrix, a block of regions at a time: the columns of `PLACE`, and values.
+    """Read a Parquet matrix, a block of regions at a time: the columns of `PLACE`, and the values.
 
-    Values are float64, of shape (regions, samples).
+    The values are float64, shape (regions, samples).
     """
     file = parquet.ParquetFile(path)
     for number in range(file.num_row_groups):
@@ -94,7 +94,7 @@ def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]
 
 
 def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
-    """Like `read_matrix`, all regions at once."""
+    """Like `read_matrix`, but all regions at once."""
     blocks = list(read_matrix(path))
     places = [[value for block, _ in blocks for value in block[i]] for i in range(len(PLACE))]
     return places, np.concatenate([values for _, values in blocks])
@@ -121,7 +121,7 @@ def _columns(path: str) -> list[Any]:
     names = {"f0": pa.binary(), "f3": pa.binary()}
     options = csv.ConvertOptions(column_types=names, strings_can_be_null=False)
     how = csv.ReadOptions(autogenerate_column_names=True, skip_rows=skipped, block_size=LONGEST_LINE)
-    # Arrow reads in a thread: one that still holds a file of Python's when Python ends aborts the process.
+    # Arrow reads in a thread. If that thread still had a Python file when Python ends, the process would abort.
     file_of_arrow = pa.BufferReader(data)
     try:
         columns: list[Any] = csv.read_csv(file_of_arrow, how, _TAB_SEPARATED, options).columns
@@ -179,7 +179,7 @@ def _heading(names: Sequence[str]) -> bytes:
 
 def _lines(columns: Iterable[Any]) -> memoryview:
     """The rows of a table as tab-separated text, without quoting; missing values are empty."""
-    kind = pa.large_binary()  # many long names exceed 2 GB
+    kind = pa.large_binary()  # many long names may exceed 2 GB
     tab, end, nothing = (pa.scalar(text, kind) for text in (b"\t", b"\n", b""))
     texts = (column if column.type == pa.binary() else column.cast(pa.large_string()) for column in columns)
     cells = [column.cast(kind) for column in texts]

@@ -43,11 +43,22 @@ def write_page(
     about: About | None = None,
     identity: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the page. It is reproducible: nothing in it depends on the time or the place.
+    """Write the page. It is reproducible: nothing in it depends on the time or on absolute paths.
 
-    `samples`: the QC table; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
-    `distributions`: each sample's depth distribution from mosdepth, of the targets if there are any.
-    `identity`: the tables `findings` and `pairs` of `bams3 relate`.
+    Parameters
+    ----------
+    path
+        The HTML file.
+    samples
+        The QC table in Parquet.
+    genome, mean
+        Matrices of bins and of regions in Parquet.
+    distributions
+        Each sample's depth distribution from mosdepth: of the targets, if there are any.
+    about
+        The facts at the top of the page.
+    identity
+        The tables `findings` and `pairs` of `bams3 relate`.
     """
     about = about or About()
     table = parquet.read_table(samples)
@@ -91,7 +102,7 @@ def _name(name: str) -> str:
 
 
 def _headings(table: pa.Table) -> list[dict[str, Any]]:
-    """The columns in display order: index in the table, and heading (None: text)."""
+    """The columns in the order in which they are shown: index in the table, and heading (None for text)."""
     texts = [field.name for field in table.schema if not _is_number(field.type)]
     own = [name for name in texts if name not in FIRST]
     made = []
@@ -112,7 +123,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
-    """The `MOST_REGIONS` rows of a matrix that vary most between samples, in order; and its total number of rows."""
+    """The `MOST_REGIONS` rows of a matrix that vary most between samples, in order, and its total number of rows."""
     places: list[list[Any]] = [[] for _ in PLACE]
     values = np.empty((0, len(parquet.read_schema(path)) - len(PLACE)))
     count = 0
@@ -128,7 +139,7 @@ def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
 
 
 def _identity(tables: Mapping[str, str], samples: list[str]) -> dict[str, Any]:
-    """What is found, and the kinships of all pairs. What cannot be told is NaN; what is less than 0 is 0."""
+    """The findings, and the kinships of all pairs: NaN if unknown, and 0 if negative."""
     kinships = read_kinships(tables["pairs"], samples)
     return {
         "findings": [[shown(cell) for cell in finding] for finding in read_findings(tables["findings"])],
@@ -139,7 +150,8 @@ def _identity(tables: Mapping[str, str], samples: list[str]) -> dict[str, Any]:
 
 
 def _distributions(paths: list[str]) -> np.ndarray:
-    """Share of bases at or above each depth (shape (samples, depths)), up to a depth that few bases of any reach."""
+    """Share of bases at or above each depth, shape (samples, depths), up to a depth that few bases of any sample
+    reach."""
     found = [distribution(path) for path in paths]
     deepest = max((depth for shares in found for depth, share in shares.items() if share >= 0.01), default=0)
     matrix = np.zeros((len(found), deepest + 2))

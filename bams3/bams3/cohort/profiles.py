@@ -11,11 +11,12 @@ from bams3.cohort.regions import is_autosome
 COMPONENTS = 3
 
 LEAST_COVERED = 0.25
-"""Bins in which the median sample has less than this share of its mean depth are ignored: gaps, repeats."""
+"""Bins in which the median sample has less than this share of its mean depth are ignored (gaps, repeats)."""
 
 
 class Profiles(NamedTuple):
-    """`components`: shape (samples, up to COMPONENTS). `distance` of each sample from the median profile (RMS)."""
+    """`components` has shape (samples, up to COMPONENTS). `distance` is that of each sample from the median profile
+    (RMS)."""
 
     components: np.ndarray
     distance: np.ndarray
@@ -46,6 +47,6 @@ def profiles(depth: np.ndarray) -> Profiles:
         return Profiles(np.zeros((samples, 0)), distance)
     _, size, axes = np.linalg.svd(logs - logs.mean(axis=1, keepdims=True), full_matrices=False)
     scores = axes[:number].T * size[:number] / np.sqrt(len(logs))
-    # The sign of a component is arbitrary: its largest score is made positive, so that runs agree.
+    # The sign of a component is arbitrary. Making its largest score positive gives the same result in every run.
     greatest = scores[np.abs(scores).argmax(axis=0), range(number)]
     return Profiles(scores * np.where(greatest < 0, -1, 1), distance)

@@ -1,4 +1,5 @@
-"""The QC table: a row per sample, from samtools and mosdepth, and how it differs from the others."""
+"""The QC table: a row for each sample, with numbers from samtools and mosdepth, and how it differs from other
+samples."""
 
 from __future__ import annotations
 
@@ -26,16 +27,16 @@ COMPARED = (
     "insert_size_mean",
     "profile_distance",
 )
-"""Columns that can make a sample an outlier; depth is that of the targets, if there are any."""
+"""Columns that can make a sample an outlier. Depth is that of the targets, if there are any."""
 
 OUTLYING = 3.5
 """Threshold in robust deviations from the median, as recommended by Iglewicz and Hoaglin."""
 
 LEAST_DEVIATION = 0.01
-"""Relative to the median: smaller differences are not deviations, even if the samples are nearly equal."""
+"""Smaller differences, relative to the median, are not deviations, even if the samples are nearly equal."""
 
 LEAST_SAMPLES = 8
-"""In smaller cohorts no sample is an outlier, because the median says little."""
+"""In smaller cohorts, no sample is an outlier, because the median means little."""
 
 Limits = Mapping[str, Mapping[str, float]]
 
@@ -53,15 +54,31 @@ def write_qc(
     own: Mapping[str, Sequence[str | None]] | None = None,
     findings: str | Path | None = None,
 ) -> None:
-    """Write `stem`.tsv and `stem`.parquet.
+    """Write the QC table to `stem`.tsv and `stem`.parquet.
 
-    `samples`: by name, the paths of each sample's `flagstat` and `stats` (samtools), `summary` and `dist` (mosdepth),
-    and with targets also `targets_summary`, `targets_dist` (mosdepth) and `targets_reads`.
-    `genome`: the matrix of the genome's bins. `limits`: a `min`, a `max` or both for a column.
-    `sex_contigs`: the contig that both sexes have, then the other; by default X and Y under their usual names.
-    `contigs`: the measured contigs, in case no sample has reads on one: mosdepth does not list such contigs.
-    `targets`: a BED file of non-overlapping intervals. `own`: columns of the sheet, with a cell for each sample.
-    `findings`: the table of what `bams3 relate` found.
+    Parameters
+    ----------
+    stem
+        Path without the ending.
+    samples
+        By name, the paths of each sample's `flagstat` and `stats` (samtools), `summary` and `dist` (mosdepth), and with
+        targets also `targets_summary`, `targets_dist` (mosdepth) and `targets_reads`.
+    genome
+        The matrix of the genome's bins.
+    thresholds
+        Depths for which the share of bases at or above them is reported.
+    limits
+        A `min`, a `max` or both for each column that has limits.
+    sex_contigs
+        The contig that both sexes have, then the other one; by default X and Y under their usual names.
+    contigs
+        The measured contigs. mosdepth does not list contigs without reads, so they cannot be taken from its files.
+    targets
+        A BED file of intervals that do not overlap.
+    own
+        Columns of the sheet, with a cell for each sample.
+    findings
+        The table of what `bams3 relate` found.
     """
     own, has_targets = own or {}, targets is not None
     size = size_of(targets) if targets is not None else 0
@@ -131,9 +148,10 @@ def _samtools_stats(path: str) -> dict[str, Any]:
 def _judge(
     rows: list[dict[str, Any]], limits: Limits, has_targets: bool, found: Mapping[str, list[tuple[bool, str]]]
 ) -> None:
-    """Set each row's `status` and the reasons. Fail: no reads, outside a limit, or not who it should be; outlier; pass.
+    """Set each row's `status` and the reasons. A sample fails if it has no reads, is outside a limit, or is not who it
+    should be; otherwise, it is an outlier or passes.
 
-    `found`: by sample, of each finding whether it is grave, and its text.
+    `found` has, for each sample, its findings: whether the sample fails because of it, and its text.
     """
     compared = [columns.meant(name, has_targets) for name in COMPARED]
     deviations = {column: _deviations([row[column] for row in rows]) for column in compared}
@@ -154,7 +172,7 @@ def _judge(
 
 
 def _beyond(column: str, value: float | None, bounds: Mapping[str, float]) -> list[str]:
-    """Why a value fails its limits; a missing value fails, since it cannot be within them."""
+    """The reasons why a value is not within its limits. A missing value never is."""
     if value is None:
         return [f"{column} is missing"]
     return [
@@ -165,7 +183,8 @@ def _beyond(column: str, value: float | None, bounds: Mapping[str, float]) -> li
 
 
 def _deviations(values: Sequence[float | None]) -> np.ndarray:
-    """Robust z-scores: distance from the median in units estimated from the median absolute deviation; 0: missing."""
+    """Robust z-scores: distance from the median, in units estimated from the median absolute deviation; 0 if
+    missing."""
     numbers = np.array([math.nan if value is None else value for value in values], float)
     known = numbers[~np.isnan(numbers)]
     if len(known) < LEAST_SAMPLES:

@@ -11,23 +11,23 @@ from bams3.output.files import open_output
 from bams3.shown import field, is_plain
 
 PLACE = ("contig", "start", "end", "name")
-"""The columns that describe regions; in a matrix they come before those of the samples."""
+"""The columns that describe regions. In a matrix, they come before the columns of samples."""
 
 LONGEST_NAME = 1 << 20
 """Maximum length in bytes of the name of a region."""
 
 MOST_BINS = 3500
-"""Maximum number of bins of a genome: as many as a screen can show, and 1,000 samples with them fit in a page."""
+"""Maximum number of bins of a genome: few enough for a screen to show, and for 1,000 samples to fit in a page."""
 
 Contigs = Sequence[tuple[str, int]]
 
 
 def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
-    """Write a BED file with four columns, ordered by contig and start: from `by`, a BED file or a window size in bp.
+    """Write a BED file with four columns, ordered by contig and start, from `by`: a BED file or a window size in bp.
 
-    Regions without a name are named `contig:start-end` (1-based, closed); control characters in names are escaped,
-    other bytes are kept; regions on other contigs are dropped. Raises UsageError if a contig cannot be represented in a
-    BED file, if a name is too long, or if there are no regions.
+    Regions without a name are named `contig:start-end` (1-based with both ends included). Control characters in names
+    are escaped, and other bytes are kept. Regions that are not on `contigs` are dropped. Raises UsageError if a contig
+    cannot be represented in a BED file, if a name is too long, or if there are no regions.
     """
     check_contigs(contigs)
     if isinstance(by, int):
@@ -45,7 +45,8 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
 
 
 def write_targets(path: str, regions: str, contigs: Contigs) -> None:
-    """Write a BED file of the bases that regions cover: overlapping or adjacent ones are merged, ends are clipped."""
+    """Write a BED file of the bases that regions cover: overlapping or adjacent regions are merged, ends are
+    clipped."""
     lengths = dict(contigs)
     with open_output(path) as file:
         for contig, found in read_intervals(regions, print).items():
@@ -66,7 +67,7 @@ def check_contigs(contigs: Contigs) -> None:
 
 
 def write_bins(path: str, contigs: Contigs) -> None:
-    """Write a BED file of at most `MOST_BINS` equal bins on the longest contigs: those of at least a quarter bin."""
+    """Write a BED file of at most `MOST_BINS` equal bins, on the longest contigs with at least a quarter of a bin."""
     size = bin_size(sum(length for _, length in contigs))
     shown: dict[str, int] = {}
     for name, length in sorted(contigs, key=lambda contig: -contig[1]):

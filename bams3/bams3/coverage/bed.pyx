@@ -14,7 +14,7 @@ cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases per leaf bin
     NO_BIN = 0xFFFFFFFF
     PORTION = 1 << 20       # kernels return once the text is this long, so that it can be written
-    SHORT = 16            # shorter contig names are copied in one step
+    SHORT = 16            # shorter names of contigs are copied in one step
 
 cdef struct IndexChunk:
     unsigned long long begin
@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef inline char *put_interval(BedText self, long long start, long long end, size_t more) except NULL nogil:
-    """Write contig, start and end of a line; return where to write the rest, for which ``more`` bytes are reserved."""
+    """Write contig, start and end of a line; return where the rest goes, for which ``more`` bytes are reserved."""
     cdef size_t size = self.prefix_length + SHORT + 2 * DIGITS + more + 3
     cdef char *out
     if self.text.size + size > self.text.capacity:
@@ -49,7 +49,7 @@ cdef inline char *put_interval(BedText self, long long start, long long end, siz
 
 
 cdef inline int end_line(BedText self, char *out, long long start, long long end) except -1 nogil:
-    """End the line whose last byte is before ``out``, and index it."""
+    """End the line whose last byte is just before ``out``, and index it."""
     cdef unsigned long long begin = self.flushed + self.text.size
     out[0] = 10
     self.text.size = <size_t> (out + 1 - <char *> self.text.data)
@@ -63,8 +63,8 @@ cdef class BedText:
     """BED lines in file order, indexed as they are added.
 
     The index's ``levels`` must cover the longest contig (`levels_for`). For each contig, call `begin`, then add lines
-    in order of start (`add`; `add_runs` and `end_runs`; `add_bins`). The owner calls `take` and writes the text as
-    often as it likes; the index keeps offsets in the uncompressed text.
+    in order of start: with `add`, with `add_runs` and `end_runs`, or with `add_bins`. The owner may call `take` at any
+    time to write the text; the index keeps offsets in the uncompressed text.
     """
 
     def __cinit__(self, int levels, bytes header=b""):
@@ -100,7 +100,7 @@ cdef class BedText:
         return self.text.size
 
     def add(self, long long start, long long end, bytes rest not None):
-        """Add a line of contig, start, end and ``rest``, which contains its own tabs."""
+        """Add a line of contig, start, end and ``rest``: all other columns, with tabs between them."""
         self.put_line(start, end, rest)
 
     cdef int put_line(self, long long start, long long end, bytes rest) except -1:
@@ -111,7 +111,8 @@ cdef class BedText:
 
     def add_means(self, const long long[::1] starts, const long long[::1] ends, list names, const double[::1] means,
                   int decimals, Py_ssize_t number=0):
-        """Add lines of intervals with their names, if any, and means, from ``number``; return the next number."""
+        """Add lines of intervals with their names, if any, and means, from interval ``number`` on. Returns the number
+        of the next interval, because it stops when much text is pending."""
         cdef bytes text = b""
         cdef double mean = float("nan")
         while number < starts.shape[0] and self.text.size < PORTION:
@@ -125,7 +126,8 @@ cdef class BedText:
 
     def add_counts(self, const long long[::1] starts, const long long[::1] ends, list names, const long long[::1] counts,
                    Py_ssize_t number=0):
-        """Add lines of intervals with names and a row of counts each, from ``number``; return the next number."""
+        """Add lines of intervals with names and a row of counts each, from interval ``number`` on. Returns the number
+        of the next interval."""
         cdef Py_ssize_t width = counts.shape[0] // max(starts.shape[0], 1)
         cdef const long long *row = NULL
         cdef bytes text = b""
@@ -139,10 +141,10 @@ cdef class BedText:
         return number
 
     def add_runs(self, Depth depth not None, long long position):
-        """Add lines for the runs of equal depth from a position of the contig; return the next position.
+        """Add lines for the runs of equal depth from a position of the contig on; return the next position.
 
-        ``depth`` may be that of some positions, if calls follow each other. A run is written once its end is known: the
-        last one by `end_runs`.
+        ``depth`` may be that of only some positions, if calls are made in order. A run is written as soon as its end is
+        known; `end_runs` writes the last one.
         """
         cdef long long start = depth.start, stop = start + depth.length
         cdef Py_ssize_t near = 0
@@ -154,9 +156,8 @@ cdef class BedText:
         return position
 
     cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil:
-        """Add lines for runs of these depths, or of one depth, up to ``stop`` or until PORTION bytes are pending.
-
-        Returns the next position."""
+        """Add lines for runs of ``values`` (or, if NULL, of the depth ``value``), up to ``stop`` or until PORTION bytes
+        are pending. Returns the next position."""
         cdef long long i = 0, count = stop - position
         while i < count and self.text.size < PORTION:
             if values != NULL:
@@ -192,10 +193,10 @@ cdef class BedText:
         return end_line(self, out, self.run_start, end)
 
     def add_bins(self, Depth depth not None, const long long[::1] bounds, list labels, long long position=0):
-        """Add lines for the runs within one depth bin from ``position``; return the next position.
+        """Add lines for the runs of positions in the same depth bin, from ``position`` on; return the next position.
 
-        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth,
-        the contig's last base is ignored: it shares the line of the base before it.
+        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth, the depth
+        of the contig's last base is ignored: it is on the line of the base before it.
         """
         cdef long long length = depth.length, last = max(length - 1, 1), end, further
         cdef int value = 0
@@ -252,8 +253,8 @@ cdef class BedText:
     def csi(self, const unsigned long long[::1] block_offsets not None, unsigned long long block_size):
         """Return the CSI index (uncompressed) of all lines, once all have been added.
 
-        ``block_offsets`` are the file offsets of the BGZF blocks, each of ``block_size`` bytes of text, and of the
-        end of the last one.
+        ``block_offsets`` has the file offset of each BGZF block, and of the end of the last one. Each block has
+        ``block_size`` bytes of text.
         """
         cdef Buffer out = Buffer()
         self._end_contig()
@@ -270,8 +271,8 @@ cdef class BedText:
 
 cdef int put_bins(Buffer out, const unsigned long long[::1] chunks, const unsigned long long[::1] linear, int levels,
                   const unsigned long long[::1] block_offsets, unsigned long long block_size) except -1:
-    """Write a contig's part of the index, from its chunks (as words, sorted by bin) and the first offset of each leaf
-    window."""
+    """Write a contig's part of the index, from its chunks (as words, sorted by bin) and the offset of the first line
+    that reaches each leaf window."""
     cdef Py_ssize_t count = chunks.shape[0] // 3, bins = 0, first = 0, stop, k
     cdef unsigned long long number
     for k in range(count):
@@ -309,7 +310,7 @@ cdef int by_bin(const void *a, const void *b) noexcept nogil:
 
 
 cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:
-    """Return where a run of equal depth that begins at ``position`` ends, or may continue; set its depth."""
+    """Return where a run of equal depth that begins at ``position`` ends, or up to where it is known; set its depth."""
     cdef Part part = depth.part(position, near)
     cdef long long i = 1
     value[0] = part.value if part.values == NULL else part.values[0]
@@ -321,7 +322,8 @@ cdef inline long long run_end(Depth depth, long long position, int *value, Py_ss
 
 
 cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept nogil:
-    """Return the first bin that begins at this depth, or else the last one below it; -1 outside all bins."""
+    """Return the first bin that begins at this depth, or otherwise the last bin that begins below it; -1 outside all
+    bins."""
     cdef Py_ssize_t k, last = bounds.shape[0] - 1
     for k in range(last):
         if bounds[k] >= value:

@@ -14,9 +14,9 @@ PORTION = 1 << 20
 
 
 class BedFile:
-    """Writes a BED file and its index to two open binary files; add lines to ``text`` in order of position.
+    """Writes a BED file and its index to two open binary files. Lines are added to ``text``, in order of position.
 
-    ``levels``: number of levels of the index (see `bed.levels_for`).
+    ``levels`` is the number of levels of the index (see `bed.levels_for`).
     """
 
     def __init__(self, data: BinaryIO, index: BinaryIO, levels: int, header: bytes = b"") -> None:

@@ -28,17 +28,16 @@ if TYPE_CHECKING:
 
 NORMALIZATIONS = ("RPGC", "CPM", "BPM", "RPKM")
 INTERVALS = 1 << 16
-"""Number of intervals that are handed to pyBigWig at a time."""
+"""Number of intervals that are passed to pyBigWig at a time."""
 _ZOOMS = 10
 _ROOM = 64 << 20  # bytes; more than INTERVALS take
 _QUERY = sum(1 << cigar.LETTERS.index(letter) for letter in cigar.OF_QUERY)
-"""CIGAR operations, a bit each, that consume bases of the read."""
+"""CIGAR operations that consume bases of the read, one bit each."""
 
 
 class BinOptions(NamedTuple):
-    """Reads are counted in bins of `size` bp, and the counts scaled as `normalize` says (one of NORMALIZATIONS).
-
-    `genome_size` is the effective genome size, for RPGC.
+    """How reads are counted in bins: the `size` of bins in bp, and how counts are scaled (`normalize`, one of
+    NORMALIZATIONS). `genome_size` is the effective genome size in bp, for RPGC.
     """
 
     size: int
@@ -58,7 +57,7 @@ class BinOptions(NamedTuple):
             raise UsageError("--effective-genome-size is for --normalize RPGC; leave it out")
 
     def scale(self, kept: _Kept) -> float:
-        """Return the factor of the counts, computed in the order in which bamCoverage computes it."""
+        """Return the factor by which counts are scaled, with the same order of operations as in bamCoverage."""
         if not kept.reads:
             return 1.0
         millions, kilobases = kept.reads / 1e6, self.size / 1000
@@ -73,7 +72,7 @@ class BinOptions(NamedTuple):
 
 
 class _Kept:
-    """How many reads count, and how long they are."""
+    """The number and the lengths of the reads that count."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -90,7 +89,7 @@ class _Kept:
             )
 
     def median_length(self) -> int:
-        """The median of the lengths, of reads that have a CIGAR; rounded down. 1 if there are none."""
+        """The median length of the reads that have a CIGAR, rounded down; 1 if there are none."""
         del self._lengths[0]
         total, seen, middle = self._lengths.total(), 0, list[int]()
         for length in sorted(self._lengths):
@@ -122,9 +121,10 @@ def write_bigwig(
     stretches_of: Callable[[int], Iterable[Any]] | None = None,
     inputs: Sequence[str] = (),
 ) -> None:
-    """Write a bigWig, a path or URI, whole or not at all: of depth per base or, with `bins`, of reads in bins.
+    """Write a bigWig file to a path or URI, whole or not at all: depth per base or, with `bins`, reads in bins.
 
-    The other arguments are those of `write_coverage`. Raises UsageError as it does, and for what a bigWig cannot hold.
+    The other arguments are those of `write_coverage`. Raises UsageError as that does, and for contigs or values that a
+    bigWig cannot hold.
     """
     need("pyBigWig", "--bigwig")
     if bins:
@@ -175,7 +175,7 @@ class _Track:
         self._bases += int((ends - starts).sum())
 
     def close(self) -> None:
-        """Complete the file, to which libBigWig now adds zoom levels. Raises OSError if it is not complete then."""
+        """Complete the file: libBigWig adds zoom levels. Raises OSError if the file is incomplete afterwards."""
         _need_room(_ROOM + os.path.getsize(self._path))
         self._file.close()
         with self._open(self._path) as written:
@@ -186,7 +186,7 @@ class _Track:
 
 
 def _need_room(size: int) -> None:
-    """Raise OSError unless this many bytes are free for temporary files: on a full disk, libBigWig hangs."""
+    """Raise OSError unless this many bytes are free for temporary files, because libBigWig hangs on a full disk."""
     folder = temporary.folder()
     if shutil.disk_usage(folder).free < size:
         raise OSError(
@@ -198,7 +198,8 @@ def _need_room(size: int) -> None:
 def _intervals(
     depths: Iterable[Depth], length: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield starts, ends and depths of the runs of equal depth of a contig; `depths` have a value for `size` bp."""
+    """Yield starts, ends and depths of the runs of equal depth of a contig. Each value in `depths` stands for `size`
+    bp."""
     import numpy as np
 
     steps, position = Steps(INTERVALS), 0
@@ -219,7 +220,7 @@ def _intervals(
 
 
 def _scaled(counts: np.ndarray, scale: float) -> np.ndarray:
-    """Scale counts and, as bamCoverage does, round them to six digits."""
+    """Scale counts, and round them to six digits as bamCoverage does."""
     import numpy as np
 
     distinct, places = np.unique(counts, return_inverse=True)
@@ -233,7 +234,7 @@ def _kept(
     bins: BinOptions,
     accept: Accept | None,
 ) -> _Kept:
-    """Count the reads of all contigs that count."""
+    """Count the reads that count, on all contigs."""
     kept = _Kept()
     for groups in row_groups_of(range(references)):
         for group in groups:

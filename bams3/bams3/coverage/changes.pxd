@@ -1,4 +1,4 @@
-# Changes of depth far from the window in which reads are counted: they are sorted and summed with the others.
+# Changes of depth far from the window in which reads are counted. They are sorted, and summed with the others.
 
 from bams3.coverage.depth cimport Depth
 
@@ -13,7 +13,7 @@ cdef struct Change:
 
 
 cdef struct Far:
-    Change *changes   # in any order
+    Change *changes   # not sorted
     size_t count
     size_t capacity
     long long begin   # changes count in [begin, stop)

@@ -1,4 +1,4 @@
-"""Conversion of changes of depth to depth: changes far from the window are merged with the others and summed."""
+"""Converts changes of depth to depth: changes far from the window are merged with the others, and all are summed."""
 
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -8,7 +8,7 @@ from bams3.coverage.depth cimport Depth, Stretch
 
 cdef enum:
     DIGIT = 11          # bits of a position per pass of the radix sort; three passes cover 2 ** 31
-    BRIDGE = BLOCK  # up to this many zeros are stored within a stretch, since a new stretch would cost more
+    BRIDGE = BLOCK  # up to this many zeros are stored within a stretch, because a new stretch would cost more
 
 
 cdef int NOTHING[BLOCK]
@@ -34,14 +34,15 @@ cdef int keep_blocks(Depth changes, long long offset, int *values, long long siz
 
 
 cdef inline bint empty_block(const int *values, long long size) noexcept nogil:
-    """Tell whether all values of a block, which may be shorter at the end, are 0."""
+    """Whether all values of a block are 0. The last block may be shorter than BLOCK."""
     if size >= BLOCK:
         return memcmp(values, NOTHING, BLOCK * sizeof(int)) == 0
     return memcmp(values, NOTHING, size * sizeof(int)) == 0
 
 
 cdef void keep_far(Far *far, long long position, int change) noexcept nogil:
-    """Keep a change. One before ``far.begin`` is moved there; one at or past ``far.stop`` is dropped."""
+    """Keep a change. If it is before ``far.begin``, it is moved there; if it is at or past ``far.stop``, it is
+    dropped."""
     cdef size_t capacity
     cdef Change *changes
     position = max(position, far.begin)
@@ -59,7 +60,7 @@ cdef void keep_far(Far *far, long long position, int change) noexcept nogil:
 
 
 cdef Depth merge(Depth changes, Far *far, long long position):
-    """Return the changes before a position, merged with those of ``far``, which are removed from it."""
+    """Return the changes before a position, merged with those in ``far``, which are removed from there."""
     cdef size_t count = part_before(far, position), k = 0, n
     cdef Depth merged = Depth(position - changes.start, start=changes.start)
     cdef const Stretch *stretches = <const Stretch *> changes.stretches.data
@@ -113,7 +114,7 @@ cdef int settle(Depth changes, int before) noexcept nogil:
 
 
 cdef size_t part_before(Far *far, long long position) noexcept nogil:
-    """Move the changes before a position behind the others, remove them from ``far.count``, and return their number."""
+    """Move the changes before a position to the end, subtract them from ``far.count``, and return their number."""
     cdef size_t i = 0, end = far.count
     cdef Change change
     while i < end:

@@ -14,13 +14,32 @@ from bams3.coverage.runs import check_cigars, check_qualities
 
 def sums_of_contigs(group, const uint8_t[::1] mask not None, const int64_t[::1] stops not None, *,
                     bint extents=False, int min_quality=0, bint qualities=False):
-    """Return sums over the reads of each contig in a row group that several contigs share, in order.
+    """Sum over the reads of each contig in a row group that several contigs share.
 
-    Each is a tuple: reference id; selected reads, the sum of their mapping qualities, the sum and number of the
-    qualities of bases that count, and whether any read has an extent; positions covered, the sum of their depths, and
-    the greatest. Reads are selected and count as `counted` has it with ``pileup``, before the position that ``stops``
-    has for their contig. Without ``qualities``, sums of qualities are 0. Raises `FormatError` if columns contradict
-    each other.
+    Reads are selected and count as in `runs.counted` with ``pileup``.
+
+    Parameters
+    ----------
+    group, mask
+        The row group, and one byte per record: 1 if it is selected.
+    stops
+        For each contig, by reference id, the position before which reads count.
+    extents, min_quality
+        As in `runs.counted`.
+    qualities
+        Whether to sum qualities; otherwise these sums are 0.
+
+    Returns
+    -------
+    list of tuple
+        For each contig, in order: reference id; number of selected reads; sum of their mapping qualities; sum and
+        number of the qualities of bases that count; whether any read covers a position of the reference; number of
+        positions covered; sum of their depths; greatest depth.
+
+    Raises
+    ------
+    FormatError
+        If columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i = 0
     cdef const int32_t[::1] pos = group.pos, end = group.end, contigs = group.reference_ids, l_seq = None
@@ -80,7 +99,8 @@ def sums_of_contigs(group, const uint8_t[::1] mask not None, const int64_t[::1] 
 
 
 cdef int put_bounds(Buffer begins, Buffer ends, Buffer runs, int64_t stop) except -1 nogil:
-    """Append where each run of a read begins and ends before a position. None is empty: `sum_depth` relies on it."""
+    """Append where the runs of a read begin and end, clipped to the positions before `stop`. No run is empty;
+    `sum_depth` relies on that."""
     cdef const uint32_t *operations = <const uint32_t *> runs.data
     cdef int64_t at = 0, length
     cdef size_t k
@@ -99,8 +119,8 @@ cdef int ascending(const void *a, const void *b) noexcept nogil:
 
 
 cdef void sum_depth(Buffer begins, Buffer ends, int64_t *covered, int64_t *depth, int64_t *deepest) noexcept nogil:
-    """Sum depth over the positions of runs. Depth does not depend on which end belongs to which beginning, so both are
-    sorted."""
+    """Sum depth over the positions of runs. Depth does not depend on which end belongs to which beginning, so
+    beginnings and ends are sorted independently."""
     cdef int64_t *begin = <int64_t *> begins.data
     cdef int64_t *end = <int64_t *> ends.data
     cdef size_t n = begins.size // 8, i, ended = 0

@@ -1,4 +1,4 @@
-"""Errors for row groups that prove damaged while depth is counted."""
+"""Errors for row groups that turn out to be damaged while depth is counted."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ cdef class Depth:
     cdef readonly bint found
     cdef long long length
     cdef int before        # depth before the first stretch
-    cdef Buffer stretches  # Stretch structs in order; between two, depth stays the last value of the first
+    cdef Buffer stretches  # Stretch structs in order; between two stretches, depth is the last value of the first
     cdef Pool pool
 
     cdef int *append(self, long long begin, long long end) except NULL nogil

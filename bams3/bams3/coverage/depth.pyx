@@ -1,6 +1,6 @@
 """Depth of consecutive positions of a contig, after all reads have been counted.
 
-Only the stretches where depth changes are stored, so that gaps and long skips need neither memory nor time.
+Only the stretches where depth changes are stored, so gaps and long skips take neither memory nor time.
 """
 
 from array import array
@@ -18,7 +18,7 @@ cdef extern from *:
     #define LARGE ((size_t) 32 << 20)  /* bytes */
     #define PAGE ((uintptr_t) 2 << 20)
 
-    /* Huge pages, where the system has them: faults cost more than sums. */
+    /* Use huge pages if the system has them, because page faults take longer than the sums. */
     static void use_huge_pages(void *data, size_t bytes) {
     #ifdef MADV_HUGEPAGE
         uintptr_t begin = ((uintptr_t) data + PAGE - 1) & ~(PAGE - 1), end = ((uintptr_t) data + bytes) & ~(PAGE - 1);
@@ -68,9 +68,9 @@ cdef class Pool:
 
 
 cdef class Depth:
-    """Depth of the positions ``[start, start + length)`` of one contig; 0 where nothing has been `put`.
+    """Depth of the positions ``[start, start + length)`` of one contig. It is 0 where nothing has been `put`.
 
-    ``found`` tells whether any read, counted or not, overlaps the positions counted so far.
+    ``found`` is whether any read, counted or not, overlaps the positions counted so far.
     """
 
     def __cinit__(self, long long length, *, long long start=0):
@@ -83,7 +83,7 @@ cdef class Depth:
         return self.length
 
     cdef int *append(self, long long begin, long long end) except NULL nogil:
-        """Append a stretch and return where to write its depths; it has at least one."""
+        """Append a stretch, which must have at least one position, and return where to write its depths."""
         cdef Stretch *last = <Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef size_t count = <size_t> (end - begin)
         cdef int *values = self.pool.take(count)
@@ -119,8 +119,8 @@ cdef class Depth:
             stretches[k - 1].values[stretches[k - 1].end - stretches[k - 1].begin - 1] if k else self.before)
 
     def put(self, long long begin, const int[::1] values):
-        """Set the depth from ``begin``, which must lie past everything put before, and set ``found``. The last value
-        applies to all positions that follow."""
+        """Set the depth from ``begin`` on, and set ``found``. ``begin`` must lie past everything that was put before.
+        The last value applies to all following positions."""
         cdef const Stretch *last = <const Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef long long offset = begin - self.start, least = last.end if self.stretches.size else 0
         if not least <= offset <= self.length - values.shape[0]:
@@ -130,7 +130,7 @@ cdef class Depth:
             memcpy(self.append(offset, offset + values.shape[0]), &values[0], values.shape[0] * sizeof(int))
 
     def stretches_put(self):
-        """Yield the arguments, start and values, of the calls of `put` that would make this depth."""
+        """Yield the arguments, start and values, of the calls of `put` that would produce this depth."""
         cdef Stretch stretch
         cdef size_t k
         for k in range(self.stretches.size // sizeof(Stretch)):

@@ -1,4 +1,4 @@
-# Decimal numbers that grow, as lines of coverage need them. Everything here is inline and nogil.
+# Decimal numbers that can be incremented as text, for lines of coverage. Everything here is inline and nogil.
 
 from libc.string cimport memcpy
 
@@ -18,7 +18,7 @@ cdef enum:
 
 
 cdef inline unsigned long long two_digits(unsigned long long value) noexcept nogil:
-    """Return the text of a number below 100, with a leading zero if need be, the first digit in the lowest byte."""
+    """Return the two digits of a number below 100 as text, the first digit in the lowest byte."""
     cdef unsigned long long tens = value * 103 >> 10
     return tens + (value - 10 * tens << 8) + 0x3030
 
@@ -43,7 +43,7 @@ cdef inline Number decimal(unsigned long long value) noexcept nogil:
 
 
 cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
-    """Add to a number if only its last two digits change; otherwise return False."""
+    """Add ``by`` to a number if only its last two digits change; otherwise, return False."""
     if number.hundredth + by >= 100 or number.skip == 7:
         return False
     number.hundredth += by
@@ -52,7 +52,7 @@ cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
 
 
 cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
-    """Write the digits and return the end. There must be room for DIGITS of them."""
+    """Write the digits and return the end. There must be room for DIGITS bytes."""
     cdef unsigned long long text = number.low >> (8 * number.skip)
     memcpy(out, &number.head, 8)
     out += number.head_length

@@ -1,4 +1,4 @@
-"""The intervals over which depth is summarized: windows of equal size, or the lines of a BED file."""
+"""The intervals for which depth is summarized: windows of equal size, or the lines of a BED file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from bams3.inflate import Opener, of_disk, whole_lines
 class Intervals:
     """Intervals of one contig, 0-based half-open, sorted by start.
 
-    ``starts`` and ``ends`` are ``array('q')``; ``names`` is empty, or has a name (``b""``: none) for each interval.
+    ``starts`` and ``ends`` are ``array('q')``. ``names`` is empty, or has a name for each interval, ``b""`` if it has
+    none.
     """
 
     __slots__ = ("ends", "names", "starts")
@@ -50,7 +51,8 @@ class Intervals:
 def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> Intervals:
     """Return consecutive windows of ``size`` bases; the last window of a contig ends at the contig's end.
 
-    ``begin`` and ``stop``, both starts of windows, select the windows that start in [begin, stop); all by default.
+    ``begin`` and ``stop``, both starts of windows, select the windows that start in [begin, stop). The default is all
+    windows.
     """
     starts = array("q", range(begin, length if stop is None else min(stop, length), size))
     ends = array("q", (start + size for start in starts))

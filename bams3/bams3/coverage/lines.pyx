@@ -1,4 +1,4 @@
-"""Lines of samtools depth: contig, position (from 1), and the depth in each dataset."""
+"""Lines of samtools depth: contig, 1-based position, and the depth in each dataset."""
 
 from array import array
 
@@ -9,10 +9,10 @@ from bams3.buffer cimport Buffer
 from bams3.coverage.depth cimport Depth, Part
 
 cdef enum:
-    DIGITS = 11  # maximum length of a number, with the character before it
+    DIGITS = 11  # maximum length of a number with the tab before it
 
 
-cdef struct Prefix:  # contig and position of a line
+cdef struct Prefix:  # the contig and position of a line
     char *text
     Py_ssize_t contig  # length of the contig's name
     Py_ssize_t length
@@ -22,7 +22,8 @@ def lines(const unsigned char[::1] contig not None, depths, const int64_t[::1] s
           const int64_t[::1] ends not None, int64_t begin, int64_t stop):
     """Return the lines of the positions in ``[begin, stop)`` that also lie in an interval ``[starts[k], ends[k])``.
 
-    ``depths``: a `Depth` for each dataset, with all positions in ``[begin, stop)``. Intervals are sorted and disjoint.
+    ``depths`` has a `Depth` for each dataset, with all positions in ``[begin, stop)``. Intervals must be sorted and
+    disjoint.
     """
     cdef Py_ssize_t columns = len(depths), size = stop - begin, k, c
     cdef Buffer text = Buffer(), before = Buffer(contig.shape[0] + DIGITS)
@@ -62,12 +63,12 @@ cdef inline void put_position(Prefix *prefix, int64_t position) noexcept nogil:
 
 
 cdef inline void advance(Prefix *prefix, int64_t position) noexcept nogil:
-    """Move on to a position, which is the next one."""
+    """Advance to ``position``, which must be the next one."""
     cdef char *digit = prefix.text + prefix.length - 1
     while digit[0] == 57:
         digit[0] = 48
         digit -= 1
-    if digit[0] == 9:  # the tab: there is one digit more
+    if digit[0] == 9:  # this is the tab, so the number has one more digit now
         put_position(prefix, position)
     else:
         digit[0] += 1
@@ -92,7 +93,7 @@ cdef int fill(int[::1] values, Depth depth, int64_t begin) except -1:
 
 
 cdef Py_ssize_t first_past(const int64_t[::1] ends, int64_t position) noexcept nogil:
-    """Return the index of the first of sorted ends that lies past a position."""
+    """Return the index of the first of the sorted ends that is past a position."""
     cdef Py_ssize_t low = 0, high = ends.shape[0], middle
     while low < high:
         middle = (low + high) >> 1

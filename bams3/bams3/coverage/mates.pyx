@@ -1,4 +1,5 @@
-"""Overlapping mates, as samtools depth -s treats them: the second read of a name counts from the first one's end on."""
+"""Overlapping mates, as in samtools depth -s: the second read of a name counts only from the end of the first one
+on."""
 
 from array import array
 
@@ -14,22 +15,22 @@ cdef enum:
 
 
 cdef class MateEnds:
-    """The ends of reads whose mates may still come, by name; row groups must come in the dataset's order.
+    """The ends of reads whose mates may still come, by name. Row groups must be given in the dataset's order.
 
-    As in samtools, a name stays until its next read, even on another contig.
+    As in samtools, a name is kept until its next read comes, even if that is on another contig.
     """
 
     cdef dict ends
-    cdef bytearray slots  # 1 for each slot that a name has, which saves looking most names up
+    cdef bytearray slots  # 1 for the slot of each name in `ends`, so that most names need no look-up
     cdef Py_ssize_t used
 
     def __cinit__(self):
         self.ends, self.slots, self.used = {}, bytearray(SLOTS), 0
 
     def clip(self, group, const uint8_t[::1] mask not None):
-        """Return, for each record, the position before which it does not count (0: none), ``array('q')``.
+        """Return, for each record, the position before which it does not count, or 0: ``array('q')``.
 
-        ``mask``: one byte per record, 0 for those that are not selected. Raises `FormatError` for damaged columns.
+        ``mask`` has one byte per record, 0 for those that are not selected. Raises `FormatError` for damaged columns.
         """
         cdef Py_ssize_t n = group.records, i
         cdef const int32_t[::1] end = group.end, previous = group.previous
@@ -66,7 +67,7 @@ cdef class MateEnds:
 
     cdef int _resume(self, const uint8_t[::1] data, const int64_t[::1] offsets, const int32_t[::1] previous,
                      int64_t[::1] state) except -1:
-        """Take the ends of names that earlier row groups left."""
+        """Take over the ends of names that earlier row groups have left."""
         cdef uint8_t[::1] slots = self.slots
         cdef Py_ssize_t n = previous.shape[0], i
         same_length(n + 1, offsets)

@@ -1,7 +1,7 @@
-"""Histograms of depth; and the mean, the median, and the bases at or above thresholds of regions.
+"""Histograms of depth, and for regions the mean, the median, and the numbers of bases at or above thresholds.
 
-Regions are given as ``array('q')`` of starts and of ends. As in mosdepth, the first base past the end of the contig
-has depth 0 and later ones do not exist, but the mean is over the region's full length.
+Regions are given as ``array('q')`` of starts and of ends. As in mosdepth, the first base past the end of the contig has
+depth 0, and later ones do not exist; but the mean is over the full length of the region.
 """
 
 from array import array
@@ -13,21 +13,21 @@ from bams3.coverage.depth cimport Depth, Part
 
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
-    DEEPEST_MEDIAN = 65535  # greater medians are reported as this
-    SHALLOW = 512           # a power of two; smaller depths are counted in LANES sets of counters, which fit the cache
+    DEEPEST_MEDIAN = 65535  # greater medians are reported as this one
+    SHALLOW = 512           # a power of two; smaller depths are counted in LANES sets of counters that fit in the cache
     LANES = 4
 
 
 cdef inline long long existing(Depth depth, long long start, long long end) noexcept nogil:
-    """Return how many positions of a region exist."""
+    """Return the number of positions of a region that exist."""
     end = min(end, depth.length + 1)
     return end - min(start, end)
 
 
 def means(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-    """Return the mean depth of every region, ``array('d')``; 0 for an empty one. Regions must be sorted by start.
+    """Return the mean depth of every region, ``array('d')``; 0 if a region is empty. Regions must be sorted by start.
 
-    The sum is over one quotient per position, in order, as in mosdepth, so that rounding is the same.
+    As in mosdepth, one quotient per position is summed, in order, so that rounding is the same.
     """
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
@@ -62,7 +62,7 @@ cdef inline Py_ssize_t first_stretch(Depth depth, long long position, Py_ssize_t
 
 
 def medians(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-    """Return the median depth of every region (the lower one of two), ``array('d')``; 0 for an empty one."""
+    """Return the median depth of every region, ``array('d')``: the lower of two medians; 0 if a region is empty."""
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
     cdef long long[::1] counts = array("q", bytes(8 * (DEEPEST_MEDIAN + 1)))
@@ -96,7 +96,10 @@ def medians(Depth depth not None, const long long[::1] starts, const long long[:
 
 def bases_covered(Depth depth not None, const long long[::1] starts, const long long[::1] ends,
                   const long long[::1] thresholds):
-    """Count the positions with depth >= each of the sorted ``thresholds``: ``array('q')``, one row per region."""
+    """Count the positions of each region with a depth of at least each of the sorted ``thresholds``.
+
+    Returns an ``array('q')`` with one row per region.
+    """
     cdef Py_ssize_t width = thresholds.shape[0]
     result = array("q", bytes(8 * width * starts.shape[0]))
     cdef long long[::1] out = result
@@ -136,8 +139,8 @@ cdef class Histogram:
     cdef long long *deep          # counts of depths >= SHALLOW; NULL: none so far
     cdef Py_ssize_t top
     cdef long long below, above   # positions of depths below 0, above MAX_DEPTH
-    cdef long long missing        # bases of those positions that the counts do not include
-    cdef int least, most          # their minimum and maximum depth
+    cdef long long missing        # bases of these positions that the counts do not include
+    cdef int least, most          # minimum and maximum depth of these positions
     cdef bint failed              # out of memory
 
     def __cinit__(self):
@@ -149,7 +152,7 @@ cdef class Histogram:
         free(self.deep)
 
     def count_means(self, const double[::1] means, int deepest):
-        """Count each mean depth, rounded and limited to ``deepest``, as the depth of one position."""
+        """Count each mean depth as the depth of one position, rounded, and limited to ``deepest``."""
         cdef Py_ssize_t k
         for k in range(means.shape[0]):
             self.put(<int> min(means[k] + 0.5, <double> deepest), 1)
@@ -274,9 +277,9 @@ cdef class Histogram:
 cdef class RunningSums:
     """Sums of depth from the start of a contig up to each of some borders.
 
-    ``borders``: sorted positions, ``array('q')``. Once the depth of all positions before the last border is added:
-    ``bases[k]``, the sum over the positions before ``borders[k]``, and ``covered[k]``, how many of these have a depth
-    of at least ``least``; both ``array('q')``.
+    ``borders`` are sorted positions, ``array('q')``. Once the depth of all positions before the last border has been
+    added, ``bases[k]`` is the sum of depth over the positions before ``borders[k]``, and ``covered[k]`` is the number
+    of these positions with a depth of at least ``least``; both are ``array('q')``.
     """
 
     cdef readonly object borders, bases, covered

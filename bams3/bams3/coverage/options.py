@@ -1,4 +1,4 @@
-"""Options of a coverage run; defaults and forms of arguments are those of mosdepth."""
+"""Options of a coverage run. Defaults and forms of arguments are those of mosdepth."""
 
 import os
 from itertools import pairwise
@@ -30,12 +30,23 @@ class _Options(NamedTuple):
 class CoverageOptions(_Options):
     """The reads that count, how they count, and the files to write.
 
-    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize`` holds the
-    sorted bounds of the depth bins (see `parse_quantize`); ``thresholds`` holds the depths for which the bases of
-    every region with at least that depth are counted. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
-    a negative maximum means no maximum. ``precision`` is the number of decimals (None: ``MOSDEPTH_PRECISION``, or 2).
+    Attributes
+    ----------
+    by
+        A window size in bases (int, or a string of digits), or the path of a BED file.
+    quantize
+        The sorted bounds of the depth bins (see `parse_quantize`).
+    thresholds
+        Depths; for each region, the bases with at least each of these depths are counted.
+    min_fragment, max_fragment
+        Bounds of the fragment length ``abs(TLEN)``, both inclusive; a negative maximum means no maximum.
+    precision
+        The number of decimals; None means ``MOSDEPTH_PRECISION``, or 2.
 
-    Raises `UsageError` if options contradict each other.
+    Raises
+    ------
+    UsageError
+        If options contradict each other.
     """
 
     __slots__ = ()
@@ -60,28 +71,29 @@ class CoverageOptions(_Options):
 
     @property
     def window(self) -> int | None:
-        """The window size if ``by`` is a size, else None."""
+        """The window size if ``by`` is a size, otherwise None."""
         if isinstance(self.by, int):
             return self.by
         return int(self.by) if self.by is not None and self.by.isdecimal() else None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a row group that `Tally` counts from, besides those that a filter needs."""
+        """The columns of a row group that `Tally` needs, in addition to those that a filter needs."""
         if self.fragment_mode:
             return "pos", "end", "flag", "next_pos", "tlen"
         extents = ("pos", "end", "flag")
         return extents if self.fast_mode else (*extents, "cigar_pool", "previous", "next_ref", "border_index")
 
     def reads_from(self, start: int) -> int:
-        """Where the reads begin that may count from `start` on. An unmapped read counts by its CIGAR, as in mosdepth,
-        but the index takes it for one base: so if they count, all reads before `start` are needed."""
+        """The first position of which reads are needed to get the depth from `start` on. As in mosdepth, an unmapped
+        read counts by its CIGAR, but in the index it has only one base. So if unmapped reads count, all reads before
+        `start` are needed."""
         by_cigar = not (self.exclude_flags & UNMAP or self.fast_mode or self.fragment_mode)
         return 0 if by_cigar else start
 
     @property
     def unneeded(self) -> tuple[str, ...]:
-        """The hot streams from which nothing is counted."""
+        """The hot streams that counting does not need."""
         return () if self.min_mapq > 0 else ("mapq",)
 
     @property

@@ -1,8 +1,9 @@
-"""Part files: the depth of some windows of a dataset, so that several jobs can share the work; and their gathering.
+"""Writes and gathers part files, which have the depth of some windows of a dataset, so that several jobs can share
+work.
 
-A part is one zstd frame: a line of JSON (the dataset, the options that select reads, the intervals of contigs as
-`pieces`), then the depth of each interval: the number of stretches (u64); the start and the number of depths of each
-stretch (u64 each); the depths (i32). The last depth of a stretch applies up to the next stretch. All
+A part is one zstd frame. It begins with a line of JSON: the dataset, the options that select reads, and the intervals
+of contigs as `pieces`. Then follows the depth of each interval: the number of stretches (u64); the start and the number
+of depths of each stretch (u64 each); the depths (i32). The last depth of a stretch applies up to the next stretch. All
 integers are little-endian.
 """
 
@@ -29,7 +30,7 @@ from bams3.storage import is_remote, open_object
 from bams3.storage.local import open_regular
 from bams3.untrusted import parse_json
 
-# Options that determine which reads count, and how; parts and the run that gathers them must agree on these.
+# Options that determine which reads count, and how. Parts and the run that gathers them must agree on these.
 DEPTH_OPTIONS = (
     "exclude_flags", "include_flags", "min_mapq", "min_fragment", "max_fragment", "fast_mode", "fragment_mode",
 )  # fmt: skip
@@ -53,7 +54,7 @@ def write_part(
     file: BinaryIO, dataset: DatasetReader, windows: Grid, options: CoverageOptions,
     read_groups: Sequence[str] = (), accept: Accept | None = None,
 ) -> None:  # fmt: skip
-    """Write the depth of `windows` of a dataset to a part file. Contigs without reads are left out."""
+    """Write the depth of `windows` of a dataset to a part file, without contigs that have no reads."""
     import zstandard
 
     intervals = list(_intervals(dataset, windows))
@@ -77,7 +78,7 @@ def _write_depth(stream: Any, depth: Depth) -> None:
 def _intervals(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
     """Yield [reference_id, start, end] of each window that has a chunk, and of each gap between such windows.
 
-    So the number of intervals is about the number of chunks, however long the contigs are.
+    So the number of intervals depends on the number of chunks, not on the lengths of the contigs.
     """
     for run in _runs(windows):
         chunks = dataset.chunks_of(run.reference_id)
@@ -96,7 +97,8 @@ def _intervals(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
 
 
 def _runs(windows: Grid) -> Iterator[Window]:
-    """Yield the windows, with those of a contig joined into one; of one that contigs share, one for each contig."""
+    """Yield the windows, with those of a contig joined into one. A window that contigs share gives one for each
+    contig."""
     for run in windows.runs():
         if run.reference_id == layout.UNPLACED:
             yield run
@@ -111,11 +113,11 @@ def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Seq
 
 
 class Gathered:
-    """The depth in a complete set of part files: called with reference ids in ascending order, it yields the stretches
-    of each contig. Only one stretch is in memory at a time.
+    """The depth in a complete set of part files. Call it with reference ids in ascending order; each call yields the
+    stretches of a contig. Only one stretch is in memory at a time.
 
-    Raises FormatError if a file is damaged; UsageError if a file has another dataset or other options, or if the
-    parts are incomplete or overlap.
+    Raises FormatError if a file is damaged, and UsageError if a file has a different dataset or different options, or
+    if the parts are incomplete or overlap.
     """
 
     def __init__(
@@ -190,7 +192,7 @@ class Gathered:
                 if count > end - start:
                     raise ValueError(f"invalid number of stretches {count}")
                 places = array("Q", read(16 * count))
-                if not count or places[0] > start:  # do not continue the depth of the previous interval
+                if not count or places[0] > start:  # the depth of the previous interval must not continue
                     yield Stretch(reference_id, start, array("i", [0]))
                 position = start
                 for begin, length in zip(places[::2], places[1::2], strict=True):
@@ -237,7 +239,7 @@ def _first_line(stream: Any) -> tuple[bytes, bytes]:
 
 
 class _Reading:
-    """Called with a number of bytes, it returns the next ones of a stream; `data` was read from it before."""
+    """Reads a stream: a call with a number of bytes returns the next ones. `data` was already read from the stream."""
 
     def __init__(self, stream: Any, data: bytes) -> None:
         self._stream, self._data, self._at = stream, data, 0

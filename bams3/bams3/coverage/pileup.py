@@ -1,4 +1,4 @@
-"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → settled depth, contig by contig."""
+"""Depth as samtools depth, coverage and bedcov count it: from the reads of a dataset, contig by contig."""
 
 from __future__ import annotations
 
@@ -27,12 +27,23 @@ if TYPE_CHECKING:
 class PileupOptions(NamedTuple):
     """Which reads count, and where.
 
-    `exclude`, `require`, `any_of`: FLAG bits of which a read must have none, all, or any (0: no condition).
-    `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
-    values. `deletions`: reads count at deletions, too. `extents`: from start to end, skips and deletions included.
-    `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
-    operation of length 0 takes a position from the next one, and reads that are unmapped or have no extent count
-    nowhere.
+    Attributes
+    ----------
+    exclude, require, any_of
+        FLAG bits of which a read must have none, all, or at least one (0: no condition).
+    min_mapq, min_quality
+        Minimum mapping quality of a read, and minimum quality of a base.
+    min_length, soft_clips
+        Minimum length of a read in bases, and whether soft-clipped bases count for it.
+    deletions
+        Reads also count at deletions.
+    extents
+        Reads count from their start to their end, including skips and deletions.
+    once
+        Where mates overlap, only the first one counts (see `MateEnds`).
+    pileup
+        As in htslib's pileup, an operation of length 0 takes a position from the next one, and reads that are unmapped
+        or cover no position do not count.
     """
 
     exclude: int = NOT_COUNTED
@@ -54,12 +65,12 @@ class PileupOptions(NamedTuple):
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns that are needed, other than those of hot streams."""
+        """The columns that are needed, in addition to those of hot streams."""
         needed = {"l_seq": self.min_length > 0, "qual": self.min_quality > 0, "names": self.once}
         return frozenset(name for name, is_needed in needed.items() if is_needed)
 
     def mask(self, group: RowGroup, within: Intervals, dataset: DatasetReader) -> bytearray:
-        """One byte for each record of a row group: 1 if it is selected and overlaps the intervals."""
+        """Return one byte for each record of a row group: 1 if it is selected and overlaps the intervals."""
         mask = bytearray(b"\1") * group.records
         if not inside(group, within):
             keep_overlapping(mask, group.pos, group.end, *within)
@@ -72,7 +83,7 @@ class PileupOptions(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The depth of consecutive positions of a contig, and the intervals in which reads lie there, merged."""
+    """The depth of consecutive positions of a contig, and the merged intervals that reads cover there."""
 
     depth: Depth
     starts: array[int]
@@ -80,7 +91,7 @@ class Settled(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The position behind the last one."""
+        """The position after the last one."""
         return self.depth.start + len(self.depth)
 
 
@@ -91,9 +102,9 @@ def selected(
     workers: Workers,
     columns: Iterable[str] = (),
 ) -> Iterator[tuple[RowGroup, bytearray]]:
-    """Yield the row groups with reads that may count, in order, each with its mask; threads decode them in advance.
+    """Yield the row groups with reads that may count, in order, each with its mask. Threads decode them in advance.
 
-    `columns`: further columns of `codec.Columns` to decode.
+    `columns` are additional columns of `codec.Columns` to decode.
     """
     return masked(dataset, row_group_jobs(dataset, regions, options.record_filter), options, workers, columns)
 
@@ -105,7 +116,7 @@ def masked(
     workers: Workers,
     columns: Iterable[str] = (),
 ) -> Iterator[tuple[RowGroup, bytearray]]:
-    """Yield row groups, given with intervals that their reads may overlap, as `selected` does."""
+    """Like `selected`, for row groups that are given with the intervals that their reads may overlap."""
     needed = options.columns.union(columns)
 
     def decoded(job: tuple[RowGroup, Intervals]) -> tuple[RowGroup, bytearray]:
@@ -122,7 +133,7 @@ def masked(
 
 
 class Pileup:
-    """The depth of a dataset, of one contig after another: in the order of `shared_contigs`."""
+    """The depth of a dataset, one contig after another, in the order of `shared_contigs`."""
 
     def __init__(
         self,
@@ -135,9 +146,10 @@ class Pileup:
         begin: int = 0,
         sum_to: Sequence[int] = (),
     ) -> None:
-        """Only reads that overlap `regions` of `contigs` count, and none before the position `begin`.
+        """Only reads that overlap `regions` of `contigs` count, and only from the position `begin` on.
 
-        `sum_to`: if given, sum mapping qualities, and qualities up to this position of each contig of the dataset.
+        If `sum_to` is given, it has a position for each contig of the dataset; mapping qualities are summed, and the
+        qualities of bases up to this position.
         """
         self._ids = {name: number for number, (name, _) in enumerate(dataset.references)}
         reads = _runs(dataset, own_regions(dataset, contigs, regions), options, workers, begin, sum_to)
@@ -145,11 +157,11 @@ class Pileup:
         self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
 
     def settled(self, contig: str, start: int, stop: int) -> Iterator[Settled]:
-        """Yield the depth of the positions [start, stop) of a contig, 0-based, a `Settled` after another."""
+        """Yield the depth of the positions [start, stop) of a contig, 0-based, as consecutive `Settled`s."""
         return settled(self.runs(contig), start, stop)
 
     def runs(self, contig: str) -> Iterable[Runs]:
-        """The reads of a contig, a row group at a time."""
+        """The reads of a contig, one row group at a time."""
         reference_id = self._ids.get(contig, -1)
         while self._next and self._next[0] < reference_id:
             self._next = next(self._contigs, None)
@@ -164,7 +176,7 @@ def _runs(
     begin: int,
     sum_to: Sequence[int],
 ) -> Iterator[Runs]:
-    """Yield the reads that count, a row group at a time."""
+    """Yield the reads that count, one row group at a time."""
 
     def jobs() -> Iterator[tuple[Any, ...]]:
         ends: Any = None
@@ -209,9 +221,9 @@ def settled(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Settled]:
 
 
 def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:
-    """Return the contigs (name, length) of all datasets, in an order that is that of each of them.
+    """Return the contigs (name, length) of all datasets, in an order that agrees with the order in each of them.
 
-    Raises UsageError if there is none, or if a contig has two lengths.
+    Raises UsageError if there is no such order, or if a contig has two lengths.
     """
     first, *others = datasets
     contigs = dict(first.references)
@@ -236,19 +248,19 @@ def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:
 def own_regions(
     dataset: DatasetReader, contigs: Sequence[tuple[str, int]], regions: Iterable[Region]
 ) -> list[Region]:
-    """Return regions of `contigs` as regions of a dataset; those of contigs that it does not have are left out."""
+    """Convert regions of `contigs` to regions of a dataset, without those on contigs that it does not have."""
     ids = {name: number for number, (name, _) in enumerate(dataset.references)}
     own = [ids.get(name, -1) for name, _ in contigs]
     return [Region(own[contig], *bounds) for contig, *bounds in regions if own[contig] >= 0]
 
 
 def boundless(contigs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Return contigs without ends, for regions that are not to be clipped: reads may lie past the end of a contig."""
+    """Return contigs of unlimited length, for regions that must not be clipped: reads may lie past a contig's end."""
     return [(name, LAST) for name, _ in contigs]
 
 
 def one_region(text: str, contigs: Sequence[tuple[str, int]]) -> Region:
-    """Parse a region of samtools' option -r; it is not clipped to its contig. Raises UsageError."""
+    """Parse a region of samtools' option -r. It is not clipped to its contig. Raises UsageError if it is invalid."""
     from bams3.bam.regions import parse_regions
 
     found = parse_regions([text], boundless(contigs))

@@ -1,4 +1,4 @@
-"""mosdepth's two text reports: the summary per contig and the distribution of depth."""
+"""mosdepth's two text reports: the summary for each contig and the distribution of depth."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LEAST_SHOWN = 8e-5
 
 
 class Totals:
-    """Sums over contigs or regions. ``least`` is None before the first position.
+    """Sums over contigs or regions. ``least``, the minimum depth, may be None before the first position.
 
-    The default is 0 because mosdepth 0.3.3 starts its genome-wide totals, and those of the first contig's regions,
+    Its default is 0, because mosdepth 0.3.3 starts its totals of the genome, and those of the first contig's regions,
     with a minimum of 0.
     """
 

@@ -1,4 +1,4 @@
-# Where a read counts, for kernels.
+# The positions at which a read counts, for kernels.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -8,12 +8,12 @@ cdef enum:
     MATCH = 0  # the operation of a run
 
 cdef struct Run:
-    int64_t at     # end of what has been written of the read
-    int64_t begin  # the run that may still grow
+    int64_t at     # end of the runs that have been written
+    int64_t begin  # the current run, which may still grow
     int64_t end
     int64_t least  # the read counts only in [least, most)
     int64_t most
-    int64_t bin    # positions in a bin; the run is one of bins
+    int64_t bin    # positions in a bin; runs are counted in bins
 
 
 cdef struct Bases:

@@ -1,7 +1,7 @@
-"""Where reads count, as samtools depth, coverage and bedcov define it, and the bins of bamCoverage.
+"""The positions at which reads count according to samtools depth, coverage and bedcov, or the bins of bamCoverage.
 
-A read counts in runs of positions, or of bins. `counted` turns the selected reads of a row group into reads whose
-CIGARs have these runs as matches and all else as skips; `Tally` adds them up like any other reads.
+A read counts in runs of positions or of bins. `counted` converts the selected reads of a row group to reads whose
+CIGARs have matches for these runs, and skips for everything else; `Tally` counts them like any other reads.
 """
 
 from array import array
@@ -18,7 +18,7 @@ cdef enum:
     LONGEST = (1 << 28) - 1  # length of an operation
 
 cdef class Runs:
-    """Reads as `Tally.add` takes them, and the intervals ``[starts[k], ends[k])`` in which they lie, merged."""
+    """Reads as `Tally.add` takes them, and the merged intervals ``[starts[k], ends[k])`` that they cover."""
 
     cdef readonly object pos, end, flag, previous, next_ref, next_pos, border_index, border_hash
     cdef readonly object cigar_start, cigar_count, cigar_pool
@@ -27,23 +27,45 @@ cdef class Runs:
     cdef readonly int reference_id
     cdef readonly int64_t reads, mapq_total  # of all selected records
     cdef readonly int64_t quality_total, quality_count  # of the bases that count
-    cdef readonly bint aligned  # whether any read has an extent on the reference
+    cdef readonly bint aligned  # whether any read covers a position of the reference
 
 
 def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint deletions=False, int min_quality=0,
             bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0,
             int64_t bin=1):
-    """Return the `Runs` of the reads of a row group that ``mask`` selects (one byte per record).
+    """Return the `Runs` of the reads of a row group. A read counts where its bases are aligned.
 
-    A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``extents``, from its start
-    to its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base
-    after it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an
-    unmapped read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is
-    the greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0
-    takes a position from the next one, and reads that are unmapped or have no extent count nowhere. The qualities of
-    bases that count are summed from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions:
-    a read counts once in each bin in which it counts at any position.
-    Raises `FormatError` if columns contradict each other.
+    Parameters
+    ----------
+    group, mask
+        The row group, and one byte per record: 1 if it is selected.
+    extents
+        Reads count from their start to their end.
+    deletions
+        Reads also count at deletions.
+    min_quality
+        Reads count only at bases with at least this quality. A deletion has the quality of the base after it; bases
+        without a quality count.
+    pileup
+        As in htslib's pileup, an operation of length 0 takes a position from the next one, and reads that are unmapped
+        or cover no position do not count.
+    clip
+        Record i does not count before ``clip[i]``.
+    begin
+        No read counts before this position.
+    reach
+        The greatest end in earlier row groups of the contig: samtools counts an unmapped read only before the end of an
+        earlier read.
+    sum_to
+        The qualities of bases that count are summed from ``begin`` to this position.
+    bin
+        If greater than 1, the `Runs` are of bins of this many positions: a read counts once in each bin in which it
+        counts at any position.
+
+    Raises
+    ------
+    FormatError
+        If columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
     cdef const int32_t[::1] pos = group.pos, end = group.end, l_seq = None
@@ -124,7 +146,7 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
 
 
 cdef bint is_empty(const uint32_t *cigar, uint32_t operations) noexcept nogil:
-    """Whether a read has no extent on the reference."""
+    """Whether a read covers no position of the reference."""
     cdef uint32_t k
     for k in range(operations):
         if cigar[k] >> 4 and (CONSUMES >> ((cigar[k] & 15) << 1)) & 2:
@@ -133,7 +155,7 @@ cdef bint is_empty(const uint32_t *cigar, uint32_t operations) noexcept nogil:
 
 
 cdef int put_span(Buffer out, Run *run, int64_t pos, const uint32_t *cigar, uint32_t operations) except -1 nogil:
-    """Count a read from its start to its end; return whether it has an extent."""
+    """Count a read from its start to its end; return whether it covers a position of the reference."""
     cdef int64_t position = pos
     cdef uint32_t k
     for k in range(operations):
@@ -145,7 +167,8 @@ cdef int put_span(Buffer out, Run *run, int64_t pos, const uint32_t *cigar, uint
 
 cdef int put_runs(Buffer out, Run *run, int64_t position, const uint32_t *cigar, uint32_t operations,
                   Bases *bases, bint deletions, int64_t most) except -1 nogil:
-    """Count a read where its bases are aligned; return whether it has an extent. ``most``: for a pileup, its end."""
+    """Count a read where its bases are aligned; return whether it covers a position of the reference. ``most`` is its
+    end, for a pileup."""
     cdef int64_t base = 0, length, first, last = position, pos = position
     cdef uint32_t k, operation, consumes
     for k in range(operations):
@@ -170,7 +193,7 @@ cdef inline bint passes(const Bases *bases, int64_t base) noexcept nogil:
 
 
 cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t length, Bases *bases) except -1 nogil:
-    """Count a read at those of its aligned bases that pass."""
+    """Count a read at its aligned bases that have the minimum quality."""
     cdef int64_t i = 0, first, k, known = min(max(bases.count - base, 0), length)
     while i < known:
         while i < known and bases.quality[base + i] < bases.least:
@@ -189,7 +212,7 @@ cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t 
 
 
 cdef inline int put_run(Buffer out, Run *run, int64_t begin, int64_t end) except -1 nogil:
-    """Add positions, none of them before those that were added earlier, to the runs of a read."""
+    """Add positions to the runs of a read. They must not lie before positions that were added earlier."""
     begin, end = max(begin, run.least), min(end, run.most)
     if begin >= end:
         return 0
@@ -203,7 +226,7 @@ cdef inline int put_run(Buffer out, Run *run, int64_t begin, int64_t end) except
 
 
 cdef int write_run(Buffer out, Run *run) except -1 nogil:
-    """Write the run that may still grow."""
+    """Write the current run."""
     if run.begin < run.end:
         write(out, run.begin - run.at, REF_SKIP)
         write(out, run.end - run.begin, MATCH)
@@ -245,10 +268,10 @@ def check_qualities(const int32_t[::1] l_seq not None, const uint8_t[::1] qualit
 
 
 def keep_long(uint8_t[::1] mask not None, group, int64_t minimum, *, bint soft_clips):
-    """Clear the records whose reads have fewer bases than ``minimum``, by their CIGARs.
+    """Clear the mask of records whose reads have fewer bases than ``minimum`` according to their CIGARs.
 
-    Without ``soft_clips``, as in samtools depth: SEQ without the soft clips that its CIGAR begins and ends with;
-    without SEQ, the aligned and inserted bases.
+    Without ``soft_clips``, bases are counted as in samtools depth: SEQ without the soft clips at either end of its
+    CIGAR or, if there is no SEQ, the aligned and inserted bases.
     """
     cdef Py_ssize_t n = group.records, i
     cdef const int32_t[::1] l_seq = None

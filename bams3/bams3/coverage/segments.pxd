@@ -1,5 +1,5 @@
-# Counting of the aligned segments of reads in a difference array: a window of the contig, and a list of changes far
-# from it. All functions are inline and nogil.
+# Counts the aligned segments of reads in a difference array, which covers a window of the contig, and in a list of
+# changes far from it. Everything here is inline and nogil.
 
 from bams3.coverage.changes cimport Far, keep_far
 
@@ -31,7 +31,7 @@ cdef struct Walk:
 
 
 cdef inline void bump(const DepthWindow *span, long long position, int change) noexcept nogil:
-    """Record a change of depth at a position, which most likely lies in the window."""
+    """Record a change of depth at a position, which is probably in the window."""
     cdef unsigned long long offset = <unsigned long long> (position - span.start)
     if offset < <unsigned long long> span.length:
         span.values[offset] += change
@@ -40,7 +40,7 @@ cdef inline void bump(const DepthWindow *span, long long position, int change) n
 
 
 cdef inline bint next_segment(Walk *walk) noexcept nogil:
-    """Move to the next operation that aligns bases to the reference; False after the last."""
+    """Move to the next operation that aligns bases to the reference; returns False if there is none."""
     cdef unsigned int operation, consumes
     while walk.left:
         operation = walk.cigar[0]
@@ -74,10 +74,10 @@ cdef inline long long add_segments(const DepthWindow *span, const unsigned int *
 
 
 cdef inline void uncount_overlap(const DepthWindow *span, Mate *first, Mate *second) noexcept nogil:
-    """Subtract the bases that both mates cover; ``first`` came earlier, ``second`` is the current record.
+    """Subtract the bases that both mates cover. ``first`` came earlier, ``second`` is the current record.
 
-    Mates with one CIGAR operation each are taken to overlap from the start of the second to the end of the first, even
-    if the second ends before that; this is mosdepth's shortcut.
+    As a shortcut of mosdepth, mates with one CIGAR operation each are assumed to overlap from the start of the second
+    to the end of the first, even if the second ends before that.
     """
     cdef Walk a, b
     cdef bint more_a, more_b

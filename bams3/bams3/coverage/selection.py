@@ -1,4 +1,4 @@
-"""Which reads count, under mosdepth's options."""
+"""Which reads count according to mosdepth's options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Accept: TypeAlias = "Callable[[Any], bytes]"
 
 
 def beyond_flags(group: Any, options: CoverageOptions, accept: Accept | None) -> bytearray | None:
-    """One byte for each record of a row group: 1 if it meets all conditions but those on FLAG, which `Tally` checks.
+    """One byte for each record of a row group: 1 if it meets all conditions except those on FLAG, which `Tally` checks.
 
-    None if there are no others. Raises FormatError if columns contradict each other.
+    None if there are no such conditions. Raises FormatError if columns contradict each other.
     """
     by_length = options.min_fragment > 0 or options.max_fragment >= 0
     if accept is None and options.min_mapq <= 0 and not by_length:
@@ -36,7 +36,8 @@ def beyond_flags(group: Any, options: CoverageOptions, accept: Accept | None) ->
 
 
 def counting(group: Any, options: CoverageOptions, accept: Accept | None) -> bytearray:
-    """One byte for each record of a row group: 1 if it counts. Unmapped reads never do. Raises FormatError as above."""
+    """One byte for each record of a row group: 1 if it counts. Unmapped reads never count. Raises FormatError as
+    above."""
     from bams3.select.kernels import keep_any_flag, keep_flags
 
     mask = beyond_flags(group, options, accept) or bytearray(b"\1" * group.records)
@@ -48,6 +49,6 @@ def counting(group: Any, options: CoverageOptions, accept: Accept | None) -> byt
 
 
 def read_group_filter(names: Iterable[str]) -> Accept:
-    """Return an `Accept` of the reads of some read groups (tag RG); reads without the tag are left out."""
+    """Return an `Accept` for the reads of some read groups (tag RG). It excludes reads without the tag."""
     chosen = frozenset(names)
     return lambda group: bytes(name in chosen for name in group.tag("RG"))

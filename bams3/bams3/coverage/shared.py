@@ -1,4 +1,4 @@
-"""Sums over the reads of short contigs, for which a shared row group is read once instead of once for each contig."""
+"""Sums over the reads of short contigs. A row group that they share is read once, not once for each contig."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ContigSums(NamedTuple):
-    """What `sums_of_contigs` finds of a contig."""
+    """The sums that `sums_of_contigs` returns for a contig."""
 
     reads: int = 0
     mapq: int = 0
@@ -32,8 +32,10 @@ class ContigSums(NamedTuple):
 
 
 def parted(dataset: DatasetReader) -> tuple[frozenset[int], list[int]]:
-    """Return the reference ids of contigs with reads: of those that share row groups and have all reads in one of them,
-    and of the others, ascending."""
+    """Divide the contigs with reads into those that have all reads in one shared row group, and the others, ascending.
+
+    Returns reference ids. If the dataset is not whole, all contigs are among the others.
+    """
     if not dataset.is_whole:
         return frozenset(), [*range(len(dataset.references))]
     row_groups = Counter(chain.from_iterable(entry.contigs for entry in dataset.whole))
@@ -51,10 +53,10 @@ def sums_within(
     *,
     qualities: bool = False,
 ) -> Iterator[tuple[int, ContigSums]]:
-    """Yield the sums of contigs that have all reads in a shared row group, with their reference ids; not of all that
-    have no read that counts. `options` are of a pileup; `stops` and `qualities` as for `sums_of_contigs`.
+    """Yield the reference ids and sums of contigs that have all reads in one shared row group.
 
-    Raises FormatError for damage.
+    Contigs without reads that count may be missing. `options` must be those of a pileup; `stops` and `qualities` are as
+    in `sums_of_contigs`. Raises FormatError if the dataset is damaged.
     """
     everywhere = array("q", [-1]), array("q", [LAST])
 

@@ -8,13 +8,13 @@ from bams3.coverage.depth cimport Depth, Part
 
 
 cdef class Steps:
-    """The runs of equal depth of a contig, from its depth, one `Depth` after another.
+    """The runs of equal depth of a contig, from consecutive `Depth`s.
 
-    Call `add` until it returns the end of a `Depth`, and `end` after the last one. `take` whatever is pending.
+    For each `Depth`, call `add` until it returns the end; after the last one, call `end`. `take` returns pending runs.
     """
 
     cdef Buffer starts, ends, depths
-    cdef long long begin  # of the run whose end is not known yet, -1 if there is none
+    cdef long long begin  # start of the run whose end is not known yet, or -1
     cdef int value
     cdef Py_ssize_t most
 
@@ -31,7 +31,7 @@ cdef class Steps:
         return self.starts.size // 4
 
     def add(self, Depth depth not None, long long position):
-        """Add runs from a position of the contig on, until ``most`` are pending; return the next position."""
+        """Add runs from a position of the contig on, until ``most`` runs are pending; return the next position."""
         cdef long long start = depth.start, stop = start + depth.length, i, count
         cdef Py_ssize_t near = 0
         cdef Part part
@@ -52,7 +52,7 @@ cdef class Steps:
         return position
 
     cdef inline int step(self, long long position, int value) except -1 nogil:
-        """Begin a run at a position, unless the run before has the same depth."""
+        """Begin a run at a position, unless the previous run has the same depth."""
         if self.begin >= 0 and value == self.value:
             return 0
         self.close(position)
@@ -72,7 +72,7 @@ cdef class Steps:
         self.begin = -1
 
     def take(self):
-        """Return the starts, ends and depths of the pending runs, as ``array('I')``, and forget them."""
+        """Remove the pending runs, and return their starts, ends and depths as ``array('I')``."""
         taken = tuple(array("I", bytes(column)) for column in (self.starts, self.ends, self.depths))
         self._empty()
         return taken

@@ -1,8 +1,8 @@
-"""Counting of reads: changes of depth along one contig, and their running sum.
+"""Counts reads: the changes of depth along one contig, and their running sum.
 
-Changes are counted in a difference array, a window of the contig about as long as a row group. Behind the window, and
-far from it, only the positions where depth changes are kept. So neither memory nor time grows with the number of
-positions where no read begins or ends.
+Changes are counted in a difference array, a window of the contig about as long as a row group. Before the window, and
+far from it, only the positions where depth changes are kept. So positions where no read begins or ends take neither
+memory nor time.
 
 Counting follows mosdepth 0.3.3 exactly, including its treatment of overlapping mates: see `Tally.add`.
 """
@@ -28,12 +28,12 @@ cdef enum:
     FRAGMENTS = 2
 
 cdef enum:
-    WORTH_TAKING = 1 << 16  # minimum positions to hand out at a time; they fit into a core's cache
-    SMALL = 1 << 17         # positions that a window may have in any case, plus …
+    WORTH_TAKING = 1 << 16  # minimum number of positions to return at a time; they fit into a core's cache
+    SMALL = 1 << 17         # positions that a window may always have, plus …
     SPARSE = 64             # … this many for each change of depth
-    BEHIND = 1 << 16        # positions before a row group's first read at which fragments are likely to begin
-    MOST_WAITING = 4096     # the reads that wait for mates are only searched if they are at most this many
-    LAST = 0x7FFFFFFF       # no position is greater
+    BEHIND = 1 << 16        # positions before a row group's first read in which fragments are likely to begin
+    MOST_WAITING = 4096     # reads that wait for their mates are searched only if there are at most this many
+    LAST = 0x7FFFFFFF       # the greatest position
     APART = 64              # minimum distance in positions between two islands
 
 cdef struct Island:  # the extent of reads that lie close together
@@ -46,20 +46,23 @@ cdef array.array INT32 = new_array("i")
 cdef class Tally:
     """Counts reads over the positions ``[start, start + length)`` of one contig.
 
-    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``incremental``, call ``settled`` after
-    each row group, so that only a window of the contig is in memory; ``finish`` then returns the rest.
-    ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"extents"`` (mosdepth's fast mode: start to end
-    with deletions and skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts
-    if no bit of ``exclude_flags`` and at least one of ``include_flags`` (0: no condition) is set.
+    Call ``add`` with the row groups in coordinate order; ``finish`` returns the `Depth`. If ``incremental``, call
+    ``settled`` after each row group, so that only a window of the contig is in memory; ``finish`` then returns the
+    rest.
+
+    ``mode`` is ``"bases"`` (aligned bases, with overlapping mates counted once), ``"extents"`` (mosdepth's fast mode:
+    from start to end with deletions and skips, without correction for mates) or ``"fragments"`` (whole fragments of
+    proper pairs). A read counts if no bit of ``exclude_flags``, and at least one bit of ``include_flags`` (0: no
+    condition), is set.
     """
 
-    cdef DepthWindow window     # the positions in which reads are counted; those before it are in `behind`
+    cdef DepthWindow window     # the positions in which reads are counted; earlier positions are in `behind`
     cdef long long room  # integers allocated at window.values; they are 0 past the window and outside islands
     cdef Buffer islands  # Island structs in order: where depth may change in the window or past it
-    cdef Far far         # changes elsewhere; depth from far.begin has not been handed out yet
+    cdef Far far         # changes elsewhere; depth from far.begin on has not been returned yet
     cdef Depth behind    # changes of depth from far.begin to the window
     cdef int depth       # depth before far.begin
-    cdef long long added # changes since depth was last handed out
+    cdef long long added # changes since depth was last returned
     cdef bint found, incremental
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
@@ -89,11 +92,11 @@ cdef class Tally:
     def add(self, group, const unsigned char[::1] mask=None):
         """Count the reads of a row group (`chunk.reader.RowGroup`); only the needed columns are decoded.
 
-        ``mask`` (one byte per record, 0: leave out) is a further condition. As in mosdepth, overlapping mates are
-        found by name: a read of a proper pair that reaches its mate's start is remembered under its name; the next
-        read of that name that does not reach its mate is corrected against it, and the name is forgotten. Within a
-        row group, the chain of ``previous`` identifies a name; between row groups it is ``border_hash``, which at
-        least one record of a template must have in every row group that has records of that template.
+        ``mask`` (one byte per record, 0: it does not count) is an additional condition. As in mosdepth, overlapping
+        mates are found by name: a read of a proper pair that reaches its mate's start is remembered under its name; the
+        next read of that name that does not reach its mate is corrected against it, and the name is forgotten. Within a
+        row group, the chain of ``previous`` identifies a name. Between row groups, ``border_hash`` does; at least one
+        record of a template must have it in every row group with records of that template.
         Raises `FormatError` if columns contradict each other.
         """
         cdef Py_ssize_t n = group.records
@@ -113,7 +116,8 @@ cdef class Tally:
             raise MemoryError("not enough memory for the depth of a contig")
 
     def _reaches(self, Py_ssize_t n, group):
-        """Return the ends of reads; of unmapped ones that count, those of their CIGARs: `end` is their first base."""
+        """Return the ends of reads. For unmapped reads that count, it is that of the CIGAR, because `end` has one
+        base."""
         cdef const unsigned short[::1] flag
         cdef const unsigned int[::1] start, count, pool
         cdef const int[::1] pos
@@ -134,7 +138,8 @@ cdef class Tally:
         return reaches
 
     def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, long long changes):
-        """Move the window to these reads; record whether any of them overlaps, and where the last one starts."""
+        """Move the window to these reads; note whether any read overlaps the positions, and where the last one
+        starts."""
         cdef long long begin = self.far.begin, stop = self.far.stop, first, reach
         cdef int furthest
         cdef Py_ssize_t i
@@ -163,7 +168,7 @@ cdef class Tally:
             self._touch(pos[i], <long long> max(pos[i], end[i]) + 1)
 
     cdef inline int _touch(self, long long begin, long long end) except -1:
-        """Record that depth may change in an interval."""
+        """Note that depth may change in an interval."""
         cdef Island *last = NULL
         cdef Island island
         if self.islands.size:
@@ -171,7 +176,7 @@ cdef class Tally:
         if last != NULL and last.begin <= begin <= last.end + APART:
             last.end = max(last.end, end)
             return 0
-        while self.islands.size and begin <= last.end + APART:  # when reads are out of order
+        while self.islands.size and begin <= last.end + APART:  # if reads are out of order
             begin, end = min(begin, last.begin), max(end, last.end)
             self.islands.size -= sizeof(Island)
             last -= 1
@@ -180,7 +185,7 @@ cdef class Tally:
         return 0
 
     cdef int _grow(self, long long length) except -1:
-        """Extend the window to a length."""
+        """Extend the window to at least this length."""
         cdef long long room = length + length // 4
         cdef int *values
         if length > self.room:
@@ -195,7 +200,7 @@ cdef class Tally:
         return 0
 
     cdef int _pass(self, long long position) except -1:
-        """Move the window forward to a position, or a few before it; keep the changes that it passes in `behind`."""
+        """Move the window forward to a position or slightly before it; the changes that it passes go to `behind`."""
         cdef int *values = self.window.values
         cdef long long size = min(position - self.window.start, self.window.length), rest
         if size < self.window.length:
@@ -259,9 +264,9 @@ cdef class Tally:
                 bump(&local, begin + (length if length >= 0 else -length), -1)
 
     def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
-        """Count aligned bases; ``pending[root]`` is the remembered read of a template (see `add`).
+        """Count aligned bases. ``pending[root]`` is the remembered read of a template (see `add`).
 
-        0: none; k > 0: record k - 1 of this row group; k < 0: ``held[-k - 1]``, from an earlier one.
+        0 means none; k > 0, record k - 1 of this row group; k < 0, ``held[-k - 1]``, from an earlier row group.
         """
         cdef const int[::1] pos = group.pos, end = group.end, previous = group.previous
         cdef const int[::1] next_ref = group.next_ref, next_pos = group.next_pos
@@ -288,7 +293,7 @@ cdef class Tally:
                 if not -1 <= back < i or <unsigned long long> start[i] + count[i] > operations:
                     good = False
                     break
-                none = back >> 31  # -1 or 0: whether a record is the first of its name is hard to predict
+                none = back >> 31  # -1 or 0; no branch: whether a record is the first of its name is hard to predict
                 root[i] = (root[back & ~none] & ~none) | (<int> i & none)
                 if not counts(flag[i], none_of, one_of) or (mask is not None and not mask[i]):
                     continue
@@ -311,7 +316,7 @@ cdef class Tally:
         self._carry(group, root, pending, held)
 
     def _resume(self, group, const int[::1] previous, int[::1] pending):
-        """Pass the reads remembered from earlier row groups to the templates of this row group."""
+        """Give the reads that are remembered from earlier row groups to the templates of this row group."""
         cdef Held held = Held()
         cdef const unsigned int[::1] index
         cdef const unsigned long long[::1] hashes
@@ -326,7 +331,7 @@ cdef class Tally:
                 while record < n and 0 <= previous[record] < record and steps < n:
                     record = previous[record]
                     steps += 1
-                if record >= n or previous[record] != -1:  # each step is in the chain of another record
+                if record >= n or previous[record] != -1:  # every step must be in the chain of a different record
                     raise damaged("border names a record that it does not have, or one name by two hashes")
                 held.reads.append(self.carried.pop(hashes[k]))
                 pending[record] = -len(held.reads)
@@ -353,23 +358,23 @@ cdef class Tally:
                 self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
 
     def settled(self):
-        """Return the `Depth` of the positions, from the end of those returned before, that no later read can change.
+        """Return the `Depth` of the next positions that no later read can change.
 
-        None if there are few such positions, or too few new changes to make the scan worthwhile.
+        Returns None if there are few such positions, or if there are too few new changes for this to be worthwhile.
         """
         cdef long long position = min(self.latest, self.far.stop)
         if not self.incremental or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
             return None
         if position - self.far.begin < WORTH_TAKING or position < self.window.start:
             return None
-        # Mates with one operation each may change depth from the end of the first one: see `uncount_overlap`.
+        # Mates with one operation each may change depth from the end of the first one on: see `uncount_overlap`.
         if any(end < position and len(cigar) == 1 for _, end, cigar in self.carried.values()):
             return None
         self._pass(position)
         return self._take(min(position, self.window.start) if self.window.length else position)
 
     def finish(self):
-        """Return the `Depth` of all positions that have not been handed out yet."""
+        """Return the `Depth` of all positions that have not been returned yet."""
         self._pass(self.far.stop)
         return self._take(self.far.stop)
 

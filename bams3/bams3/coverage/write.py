@@ -1,4 +1,4 @@
-"""A coverage run: compute the depth of one contig after another, and write mosdepth's files."""
+"""A coverage run: computes the depth of one contig after another, and writes mosdepth's files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bams3.coverage.intervals import Intervals
 
 DEEPEST_WINDOW = 999
-"""Windows with a greater mean depth count as this depth in the distribution of regions."""
+"""Windows with a greater mean depth count with this depth in the distribution of regions."""
 
 WINDOWS_AT_ONCE = 1 << 14
 """Number of windows of a contig that are in memory at a time."""
@@ -43,14 +43,31 @@ def write_coverage(
 ) -> None:
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
-    ``references`` are all contigs (name, length). ``row_groups_of(reference_ids)`` yields, for each of these contigs,
-    its row groups with all its records in coordinate order. ``accept`` is a condition beyond mosdepth's own, such as
-    read groups. ``stretches_of(reference_id)`` yields a contig's depth from part files instead. ``warn`` receives
-    messages for the user; by default they go to standard error. ``inputs``: inputs besides the BED file, which no
-    output may overwrite.
+    Parameters
+    ----------
+    prefix
+        Path that the names of all files begin with.
+    references
+        All contigs (name, length in bp).
+    row_groups_of
+        ``row_groups_of(reference_ids)`` yields, for each of these contigs, its row groups with all its records in
+        coordinate order.
+    options
+        The options of mosdepth.
+    accept
+        A condition on reads that mosdepth does not have, such as read groups.
+    stretches_of
+        If given, ``stretches_of(reference_id)`` yields a contig's depth from part files, and no reads are counted.
+    warn
+        Called with messages for the user; by default, they go to standard error.
+    inputs
+        Paths of inputs, in addition to the BED file, that no output may overwrite.
 
-    Raises `UsageError` for an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset,
-    and an output that is an input.
+    Raises
+    ------
+    UsageError
+        For an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset, and an output that
+        is an input.
     """
     options = options or CoverageOptions()
     with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
@@ -63,7 +80,7 @@ def write_coverage(
 
 
 def contigs_of(references: Sequence[tuple[str, int]], options: CoverageOptions) -> list[tuple[int, str, int]]:
-    """Return the contigs (reference id, name, length) to measure. Raises UsageError if there is no such contig."""
+    """Return the contigs (reference id, name, length) to measure. Raises UsageError if the chosen contig is unknown."""
     contigs = [(i, *contig) for i, contig in enumerate(references)]
     if options.chrom is not None:
         contigs = [contig for contig in contigs if contig[1] == options.chrom]
@@ -81,7 +98,7 @@ def contig_depths(
     accept: Accept | None = None,
     stretches_of: Callable[[int], Iterable[Any]] | None = None,
 ) -> Iterator[Iterable[Depth]]:
-    """Yield the depth of each contig: one `Depth` or, if `incremental`, several. Arguments as for `write_coverage`."""
+    """Yield the depth of each contig: one `Depth` or, if `incremental`, several. See `write_coverage` for arguments."""
     if stretches_of is None:
         every_group = row_groups_of([reference_id for reference_id, _, _ in contigs])
         for (reference_id, _, length), groups in zip(contigs, every_group, strict=True):
@@ -106,9 +123,10 @@ def depth_of(
 ) -> Depth:
     """Return the depth of the positions ``[start, end)`` of a contig.
 
-    ``row_groups``, in coordinate order, are all row groups from the first to the last one with a read that overlaps
-    (a read that does not overlap can still change how its mate counts); in fragment mode, all that have reads of an
-    overlapping fragment. Only the options that select reads and determine how they count are used.
+    ``row_groups``, in coordinate order, must be all row groups from the first to the last one with a read that overlaps
+    the positions, because a read that does not overlap can still change how its mate counts. In fragment mode, they are
+    all row groups with reads of an overlapping fragment. Only the options that select reads and determine how they
+    count are used.
     """
     options = options or CoverageOptions()
     tally = _tally(options, reference_id, start, end)
@@ -122,7 +140,7 @@ def region_values(
 ) -> array[float]:
     """Return the mean (or median) depth of intervals of a contig of ``length`` bp, ``array('d')``, as in mosdepth.
 
-    ``row_groups``: as for `depth_of`, for the extent from the first interval to the last.
+    ``row_groups`` are as in `depth_of`, for the positions from the first interval to the last.
     """
     start = min(intervals.starts[0], length)
     end = max(min(max(intervals.ends), length), start)
@@ -181,7 +199,7 @@ class _CoverageRun:
             from bams3.coverage.intervals import read_intervals
 
             self.bed = read_intervals(str(options.by), warn)
-        if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
+        if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # regions only
             self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
         self.labels = [label.encode() for label in quantize_labels(options.quantize)]
 
@@ -216,11 +234,11 @@ class _CoverageRun:
 
     @property
     def incremental(self) -> bool:
-        """Whether a contig may have several `Depth`s: regions and quantized bins need a whole contig at once."""
+        """Whether a contig may have several `Depth`s. Regions and quantized bins need a whole contig at once."""
         return not (self.regions or self.quantized)
 
     def all_contigs(self, depths: Iterable[Iterable[Depth]]) -> None:
-        """Measure and write every contig, then the totals; `depths` yields the `Depth`s of each contig."""
+        """Measure and write every contig, then the totals. `depths` yields the `Depth`s of each contig."""
         for (_, name, length), of_contig in zip(self.contigs, depths, strict=True):
             self._write_contig(name, length, of_contig)
         if self.options.chrom is None:
@@ -262,7 +280,7 @@ class _CoverageRun:
         self.region_histogram.merge(region_histogram)
 
     def _intervals(self, name: str, length: int) -> Iterable[Intervals]:
-        """Yield the regions of a contig, some at a time; at least one, possibly empty, group."""
+        """Yield the regions of a contig, some at a time: at least one group, which may be empty."""
         from bams3.coverage.intervals import Intervals, windows
 
         if (size := self.options.window) is None:

@@ -15,7 +15,7 @@ process BAMS3_PROCESSCHUNK {
 
     script:
     def name = task.ext.prefix ?: "${meta.id}.${chunk.baseName}"
-    // As bams3 map does it: the values are variables, which stand for placeholders where bash reads one word.
+    // As in bams3 map: the values are in variables, which replace the placeholders where bash reads one word.
     def values = [CHUNK: chunk.name, REGION: meta.region, SAMPLE: meta.id, OUTPUT: name]
     def variables = values.collect { word, value ->
         "BAMS3_${word}='" + value.toString().replace("'", "'\\''") + "'"
