@@ -274,4 +274,4 @@ def test_a_forged_part_is_refused(tmp_path: Path, crowded: Path) -> None:
     for marked in (None, *(part.marked._replace(**changes) for changes in FORGED)):
         part.marked = marked
         with pytest.raises(DatasetError, match="damaged part file"):
-            Part.from_bytes(part.to_bytes(), plan, "x")
+            Part.from_bytes(part.to_bytes(plan), plan, "x")

@@ -217,7 +217,7 @@ def test_a_forged_part_is_refused(tmp_path: Path, given_: list[Path]) -> None:
         forged.append(part.merged._replace(**{name: value}))
     for part.merged in forged:
         with pytest.raises(DatasetError, match="damaged part file"):
-            Part.from_bytes(part.to_bytes(), plan, "x")
+            Part.from_bytes(part.to_bytes(plan), plan, "x")
 
 
 def test_parts_that_do_not_add_up(tmp_path: Path, given_: list[Path]) -> None:

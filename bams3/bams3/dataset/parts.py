@@ -57,9 +57,10 @@ class Part:
     marked: Marked | None = None
     merged: Merged | None = None
 
-    def to_bytes(self) -> bytes:
-        """Encode as a part file: JSON."""
+    def to_bytes(self, plan: Plan) -> bytes:
+        """Encode as a part file of this plan: JSON."""
         document = {
+            "plan": zlib.crc32(plan.to_bytes()),
             "windows": self.windows,
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
@@ -71,10 +72,16 @@ class Part:
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
-        """Parse a part file. Raises DatasetError if it is damaged."""
+        """Parse a part file. Raises DatasetError if it is damaged, or was written under another plan."""
         try:
             document = parse_json(data)
             check_seal(document, data)
+            own = zlib.crc32(plan.to_bytes())
+            if document.get("plan", own) != own:  # parts of early versions do not have it
+                raise DatasetError(
+                    f"{name}: from another conversion, of another file or with other options; delete it, and convert "
+                    "its windows again"
+                )
             part = cls(
                 [Window(*run) for run in document["windows"]],
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
@@ -132,10 +139,10 @@ def delete_parts(storage: Storage, *, appends: bool = False) -> None:
     storage.delete_all([*paths, layout.PLAN])
 
 
-def write_part(storage: Storage, name: str, part: Part) -> None:
+def write_part(storage: Storage, plan: Plan, name: str, part: Part) -> None:
     """Store a part. It must not outlive a power cut that takes one of its chunks."""
     storage.sync()
-    storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+    storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes(plan))
     storage.sync()
 
 
@@ -143,7 +150,7 @@ def finish(storage: Storage, plan: Plan, part: Part, name: str | None) -> Manife
     """Store a part by its name, or, without a name, complete a dataset of which it is all; return the manifest then."""
     if name is None:
         return commit(storage, plan, [part])
-    write_part(storage, name, part)
+    write_part(storage, plan, name, part)
     return None
 
 
