@@ -98,7 +98,7 @@ class Growth:
         return sorted(paths - {*own.not_chunks(self.storage, paths - former)})
 
     def _remove(self, generations: set[str], paths: Iterable[str]) -> None:
-        """Remove those of the paths that are of these generations, the remains of their killed uploads, and their plans."""
+        """Remove the objects of these generations: those among the paths, remains of killed uploads, and the plans."""
         storage = self.storage
         storage.delete_all([path for path in paths if split_path(path)[1] in generations])
         storage.delete_incomplete(lambda path: split_path(path)[1] in generations)

@@ -16,8 +16,8 @@ _BYTES = itemgetter(ZoneMap._fields.index("bytes"))
 class Contigs:
     """The entries of the contigs that share a chunk.
 
-    The path of each entry ends in `#` and the reference id. Its size is its share of the chunk, in proportion to the bytes
-    of its records.
+    The path of each entry ends in `#` and the reference id. Its size is its share of the chunk, in proportion to the
+    bytes of its records.
     """
 
     def __init__(self, entry: ChunkEntry) -> None:

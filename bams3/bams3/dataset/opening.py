@@ -124,7 +124,7 @@ def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def is_chunk(word: str) -> bool:
-    """Tell whether an argument names a chunk: a file with its magic number, a stream, or a URI that ends in `.chunk`."""
+    """Tell whether an argument names a chunk: a file with its magic number, a stream, or a URI ending in `.chunk`."""
     if is_remote(word):
         return contig_in(word)[0].partition("?")[0].endswith(".chunk")
     path = contig_in(word.removeprefix("file://"))[0]

@@ -191,7 +191,7 @@ class DatasetReader:
         return self.manifest.counts
 
     def opening(self, header: bool) -> list[int]:
-        """Return the number of bytes of each request that opens the dataset, with the request for the header if needed."""
+        """Return the number of bytes of each request that opens the dataset, including the header's if it is needed."""
         found = [len(self.stored_manifest), self.manifest.index_bytes]
         found += [self.storage.size(self.header_path)] if header else []
         in_vain = [0] * (len(found) - 1) if self.manifest.generation else []  # see `__init__`
