@@ -26,7 +26,8 @@ from simulator.short import short_records
 
 PLATFORMS = {"hiseq": "ILLUMINA", "novaseq": "ILLUMINA", "long": "ONT"}
 READ_LENGTHS = {"hiseq": 150, "novaseq": 150, "long": 11_000}
-GENOME_READS = 3_000_000  # approximate reads per genome; more reads take several genomes with separate contigs
+# Approximate reads per genome; more reads take several genomes with separate contigs.
+GENOME_READS = 3_000_000
 
 
 def make_genomes(seed: int, total: int, contigs: int, reads: int) -> list[Genome]:

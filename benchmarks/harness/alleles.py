@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pysam
@@ -55,14 +57,26 @@ def write_sites(path: Path, bam: Path, one_in: int) -> int:
     return count
 
 
-def depths_of_table(path: Path) -> list[list[str]]:
-    """Return contig, position and depth of the sites that have bases."""
+def depths_of_table(path: Path) -> str:
+    """Return the SHA-256 of lines with contig, position and depth, of the sites that have bases."""
     with path.open() as file:
         rows = csv.DictReader(file, delimiter="\t")
-        return [[row["contig"], row["pos"], row["depth"]] for row in rows if row["depth"] != "0"]
+        return digest(
+            f"{row['contig']}\t{row['pos']}\t{row['depth']}\n" for row in rows if row["depth"] != "0"
+        )
 
 
-def depths_of_vcf(path: Path) -> list[list[str]]:
+def depths_of_vcf(path: Path) -> str:
     """Return the same from the records of bcftools."""
-    lines = output("bcftools", "query", "-i", "FMT/DP > 0", "-f", "%CHROM\t%POS[\t%DP]\n", path).splitlines()
-    return [line.split("\t") for line in lines]
+    query = ["bcftools", "query", "-i", "FMT/DP > 0", "-f", "%CHROM\t%POS[\t%DP]\n", path]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        return digest(child.stdout)
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Return the SHA-256 of lines, which do not stay in memory: this process stays small (see `process`)."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(line.encode())
+    return found.hexdigest()

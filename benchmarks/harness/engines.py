@@ -15,7 +15,8 @@ from harness.reading import INPROCESS
 from harness.table import SIZE, Floor, Row
 
 SPARK_PART = 0.05  # largest fraction of the dataset's bytes that may be read
-CHUNKS, MILLISECONDS = 300, 10  # least chunks per second for an empty function; most ms per chunk for an empty command
+# Least chunks per second for an empty function; most ms per chunk for an empty command.
+CHUNKS, MILLISECONDS = 300, 10
 
 
 def map_nothing(bench: Bench, alignments: Alignments) -> Iterator[Row]:

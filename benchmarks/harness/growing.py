@@ -13,7 +13,8 @@ CHAIN = (
     'samtools fixmate -m -u "$1" - | samtools sort -l 1 -T "$2" - | samtools markdup - "$2"; samtools index "$2"; '
     '"$3" convert --workers 1 "$2" "$4"'
 )
-APPENDED = "0.2"  # this fraction of the reads in a twentieth of the genome, which is 1 % of all; they are not copies
+# This fraction of the reads in a twentieth of the genome, which is 1 % of all; they are not copies.
+APPENDED = "0.2"
 APPEND = 'cp -rl "$1" "$2"; "$3" append -c -p --workers 1 "$2" "$4"'
 UNPLACED = "_unplaced"
 

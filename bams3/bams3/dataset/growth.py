@@ -93,7 +93,8 @@ class Growth:
         former = {old.index_path, old.header_path, *(entry.path for entry in old.objects)}
         paths = {path for path in self.there.objects if own.has(path) and not path.startswith(layout.PARTS)}
         paths -= {layout.METADATA, *named}
-        if not self._on_condition:  # another append may have committed at the same time, and need these objects
+        # Another append may have committed at the same time, and need these objects.
+        if not self._on_condition:
             paths = {path for path in paths - former if split_path(path)[1] not in self._unfinished}
         return sorted(paths - {*own.not_chunks(self.storage, paths - former)})
 

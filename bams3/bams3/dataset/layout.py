@@ -28,7 +28,8 @@ MANY_CONTIGS = 1 << 12  # with more contigs than this, short ones share windows
 SHORT = 8  # a contig is short if at least this many contigs of its length fit into a window
 MOST_JOINED = 1 << 12  # at most this many contigs share a window …
 ROOM = 4  # … and together they are at most as long as this many windows
-SHARED_ROW_GROUP = 1 << 14  # a row group of several contigs ends at the end of a contig if it has this many records
+# A row group of several contigs ends at the end of a contig if it has this many records.
+SHARED_ROW_GROUP = 1 << 14
 
 ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp end …
 SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records than this; they have …

@@ -29,8 +29,7 @@ JOINED = 5
 IN_GENERATIONS = 6
 """Format version of a dataset to which reads were appended in an object store: version 4 with generations."""
 HASHED_PATHS = 7
-"""Format version of a dataset whose chunks have hashed paths. Contigs may share windows, and there may be a generation.
-"""
+"""Format version of a dataset whose chunks have hashed paths. It may also have shared windows and a generation."""
 VERSIONS = (1, 2, 3, VERSION, JOINED, IN_GENERATIONS, HASHED_PATHS)
 """Format versions that can be read."""
 HASHED = 4
@@ -61,10 +60,7 @@ class Counts:
 
     @classmethod
     def of_block(cls, block: Any, reference_id: int | None) -> "Counts":
-        """Return the counts of a RecordBlock.
-
-        `reference_id`: that of all its records; None if they have different ones, none of which may be −1.
-        """
+        """Return the counts of a RecordBlock. `reference_id`: None if its records have several, all of them not −1."""
         from bams3.dataset.counts import count
 
         passed, failed = count(block)
@@ -153,38 +149,15 @@ def _agree(row: list[int]) -> bool:
 
 
 class Manifest(NamedTuple):
-    """The content of `_metadata.json`.
+    """The content of `_metadata.json`. Lengths and sizes are in bytes, `chunk_size` is in bp.
 
-    Attributes
-    ----------
-    header_id
-        Identifies the BAM header (see the function `header_id`).
-    references
-        [name, length in bp] of every contig, by reference id.
-    chunk_size
-        Length of a window in bp.
-    level
-        Compression level, 1 to 9.
-    records, chunks, bytes
-        Number of records and of chunks, and total size of the chunks in bytes.
-    header_bytes, header_crc32, header_sha256
-        Length, CRC-32 and SHA-256 of the text of the header. The SHA-256 is in hex digits, and empty before version 4.
-    index_bytes, index_crc32, index_sha256
-        Length, CRC-32 and SHA-256 of the stored chunk index.
-    counts, sums
-        Counts and checksums of the records. `sums` is None if an earlier version wrote the manifest.
-    encodings
-        The encoding of each field.
-    truncated
-        Whether the source lacked its end-of-file marker.
-    partial_header
-        Whether the header was rebuilt from chunks and is not complete.
-    lossy
-        What the conversion changed in the records; None if nothing.
-    earlier_header_ids
-        Ids of the headers that the dataset had before reads were appended to it.
-    generation
-        The generation of the header and the index, if reads were appended in an object store; else "".
+    `header_id`: identifies the BAM header (see the function `header_id`). `references`: [name, length in bp] of every
+    contig, by reference id. `bytes`: total size of the chunks. `header_…`: of the text of the header; `index_…`: of the
+    stored chunk index; SHA-256 hashes are in hex digits, and empty before version 4. `sums`: None if an earlier version
+    wrote the manifest. `truncated`: the source lacked its end-of-file marker. `partial_header`: the header was rebuilt
+    from chunks and is not complete. `lossy`: what the conversion changed in the records; None if nothing.
+    `earlier_header_ids`: ids of the headers that the dataset had before reads were appended to it. `generation`: that
+    of the header and the index, if reads were appended in an object store; else "".
     """
 
     header_id: str
@@ -234,10 +207,9 @@ class Manifest(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: builtins.bytes, name: str) -> "Manifest":
-        """Parse a manifest. `name`: names the dataset in errors.
+        """Parse a manifest. `name`: the dataset's, for errors.
 
-        Raises FormatError if the manifest is damaged or of a newer version, and DatasetError if it is not that of a
-        dataset.
+        Raises FormatError if it is damaged or of a newer version, and DatasetError if it is not that of a dataset.
         """
         try:
             document = parse_json(data)

@@ -190,7 +190,8 @@ def write_plan(
             "write to another file system, or to an object store"
         )
     storage.sync()  # no power cut may leave files without the plan that tells to which dataset they belong
-    storage.put(layout.HEADER, header)  # the process that wrote the plan may have been interrupted before this
+    # The process that wrote the plan may have been interrupted before this.
+    storage.put(layout.HEADER, header)
     return plan
 
 

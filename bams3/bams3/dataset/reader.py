@@ -39,16 +39,9 @@ SHARED_CHUNKS = 8  # number of chunks that contigs share whose footers are kept
 class DatasetReader:
     """A committed dataset.
 
-    Attributes
-    ----------
-    uri
-        Path or URI for display, without secrets.
-    manifest, stored_manifest
-        The manifest, and its bytes as they are stored.
-    remote
-        Whether the dataset is remote, for example in an object store.
-    is_whole
-        Whether this is a dataset (or was restricted from one), rather than loose chunks.
+    `uri`: path or URI for display, without secrets. `manifest`, `stored_manifest`: the manifest, and its stored bytes.
+    `remote`: whether the dataset is remote, for example in an object store. `is_whole`: whether this is a dataset (or
+    was restricted from one), rather than loose chunks.
     """
 
     is_whole = True
@@ -156,10 +149,7 @@ class DatasetReader:
 
     @cached_property
     def header(self) -> Any:
-        """The `bam.header.Header` of the BAM.
-
-        Raises FormatError unless its text and references are the original ones.
-        """
+        """The `bam.header.Header` of the BAM. Raises FormatError unless text and references are the original ones."""
         from bams3.bam.header import Header
 
         length, version = self.manifest.header_bytes, self.manifest.version
@@ -213,10 +203,7 @@ class DatasetReader:
 
     @cached_property
     def tiles(self) -> Tiles | None:
-        """The tiles of the row groups, in the order of `objects`; None if the index does not have them.
-
-        Raises FormatError if they are invalid.
-        """
+        """The tiles of the row groups, in the order of `objects`; None if the index lacks them. Raises FormatError."""
         entries = self.objects
         return tiles_from_bytes(self._stored_tiles, entries, self.uri)
 
@@ -331,10 +318,8 @@ class DatasetReader:
         """Yield the row groups with reads that may overlap [start, end), 0-based, in order.
 
         They are found by their zone maps, so row groups of earlier windows that reach into the interval are included.
-
         If one of the positions in `borders` (ascending sequences) lies within a window, the zone maps of its chunk are
-        first checked against the footer, unless that takes a request. For all other windows, the grid is enough of a
-        check.
+        first checked against the footer, unless that takes a request. For other windows, the grid is enough of a check.
         """
         for entry in self.chunks_of(reference_id):
             cut = not self.remote and any(
@@ -349,18 +334,14 @@ class DatasetReader:
                         yield group
 
     def all_row_groups(self) -> Iterator[RowGroup]:
-        """Yield all row groups, in order.
-
-        A row group that contigs share comes once, with the records of all of them, if all of these are in `index`.
-        """
+        """Yield all row groups, in order. Those that contigs share come once if all these contigs are in `index`."""
         for entry in self.whole:
             yield from self.chunk(entry).stored_row_groups
 
     def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
         """Yield all row groups from the first to the last one with reads that may overlap [start, end), 0-based.
 
-        Row groups in between may have no reads there, but may hold mates, which are needed to compute overlaps of
-        mates.
+        Row groups in between may have no reads there, but may hold mates, which are needed to find overlaps of mates.
         """
         return (
             group

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
 
 MODULUS = (1 << 31) - 1
-KEPT = (
-    5  # how many numbers of a row a manifest stores: the count, and the sums that samtools prints without options
-)
+# A manifest stores so many numbers of a row: the count, and the sums that samtools prints without options.
+KEPT = 5
 _ANY_REFERENCE = (1 << 31) - 1
 
 

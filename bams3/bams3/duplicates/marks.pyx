@@ -40,10 +40,8 @@ cdef enum:
 
 
 cdef class Marks:
-    """The changes to be made to the records of a block.
-
-    `bits`: one byte for each record. `more`: further data of some of the records, in their order: the name of a
-    duplicate's original, which ends with a NUL, or the number of copies, in 4 bytes.
+    """The changes to be made to the records of a block. `bits`: one byte for each record. `more`: further data of some
+    records, in order: the name of a duplicate's original, which ends with a NUL, or the number of copies, in 4 bytes.
     """
 
     def __init__(self, bytes bits, bytes more):
@@ -51,31 +49,15 @@ cdef class Marks:
 
 
 cdef class Marker:
-    """Finds duplicates.
-
-    Reads that are added with `own=False` are those around a batch: they are compared, but neither marked nor counted.
-
-    Parameters
-    ----------
-    length
-        Length of the longest read in bp, which is also the reach of the queue.
-    remove
-        Whether duplicates are removed, so that they do not count as written. The same holds for reads that were marked
-        before, unless `clear` is set.
-    clear
-        Whether earlier marks are ignored.
-    originals, copies
-        Whether marks have the names of originals, and the number of reads that each read represents.
-    distance
-        Greatest distance of optical duplicates on the flow cell; with 0, they are not searched for.
-    chains
-        Whether duplicates of the same original are compared with each other, too.
-    coordinates, order
-        Regular expression for read names, and the order of its groups; see `SpotParser`.
-    groups
-        Number of read groups.
-    supplementary
-        Receives the names of duplicates, so that their other alignments can be marked.
+    """Finds duplicates. Reads that are added with `own=False` are those around a batch: they are compared, but neither
+    marked nor counted. `length`: length of the longest read in bp, which is also the reach of the queue. `remove`:
+    whether duplicates are removed, so that they do not count as written; the same holds for reads that were marked
+    before, unless `clear` is set. `clear`: whether earlier marks are ignored. `originals`, `copies`: whether marks
+    have the names of originals, and the number of reads that each read represents. `distance`: greatest distance of
+    optical duplicates on the flow cell; with 0, they are not searched for. `chains`: whether duplicates of the same
+    original are compared with each other, too. `coordinates`, `order`: regular expression for read names, and the
+    order of its groups; see `SpotParser`. `groups`: number of read groups. `supplementary`: receives the names of
+    duplicates, so that their other alignments can be marked.
     """
 
     cdef Table table
@@ -125,9 +107,7 @@ cdef class Marker:
 
     def add(self, block, Keys keys not None, bint own=True):
         """Add the reads of a block, with their keys. Return the `own` blocks that are complete now, with their Marks.
-
-        Raises SourceError if a read lacks a tag, or coordinates in its name, that a comparison needs.
-        """
+        Raises SourceError if a read lacks a tag, or coordinates in its name, that a comparison needs."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
@@ -159,10 +139,7 @@ cdef class Marker:
         return not any(own for _, _, own in self.waiting)
 
     def state(self, int32_t ref):
-        """Return, as bytes, the state that can affect later reads of a reference.
-
-        The bytes do not depend on where reading began, unless that affects later reads.
-        """
+        """Return, as bytes, only the state that can affect later reads of a reference, wherever reading began."""
         self.scratch.size = 0
         append_state(&self.scratch, &self.queue, &self.table, ref, self.copies)
         return PyBytes_FromStringAndSize(<char *> self.scratch.data, self.scratch.size)
@@ -204,10 +181,7 @@ cdef class Marker:
         return self.tally + read.read_group * CELLS
 
     cdef int take(self, const uint8_t *record, const Key *key, bint own) except -1 nogil:
-        """Add a read to the queue, and compare it with the others.
-
-        Reads that can't be compared with later ones leave.
-        """
+        """Add a read to the queue, and compare it with the others. Reads leave that no later read is compared with."""
         cdef int64_t number = self.queue.tail
         cdef int fault = NONE
         cdef Waiting *read = push(&self.queue)
@@ -367,11 +341,8 @@ cdef class Marker:
         return near(name_of(original), &spot, name_of(duplicate), &other, self.distance)
 
     cdef int check_chain(self, int64_t number) except -1 nogil:
-        """Give all reads of a chain the name of the original, and find the optical duplicates among them.
-
-        These are near the original or near a better duplicate. If reads of the chain have left the queue, it was
-        checked before.
-        """
+        """Give all reads of a chain the name of the original, and find the optical duplicates among them: those near
+        the original or near a better duplicate. If reads of a chain have left the queue, it was checked before."""
         cdef Waiting *original = at(&self.queue, number)
         cdef Waiting *read
         cdef Spot spot

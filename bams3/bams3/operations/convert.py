@@ -42,7 +42,8 @@ from bams3.sources.messages import show
 from bams3.sources.meter import Meter
 from bams3.storage import Storage, is_remote, open_storage, uri_of
 
-SMALL_CHUNK = 1 << 16  # chunks of one row group, with at most this many bytes of streams, are written several at a time
+# Chunks of one row group, with at most this many bytes of streams, are written several at a time.
+SMALL_CHUNK = 1 << 16
 _SIZE = attrgetter("size")
 MANY_CONTIGS = 20_000
 """Number of contigs from which `convert` warns that each contig with reads becomes a folder with a file."""

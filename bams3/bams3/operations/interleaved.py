@@ -118,7 +118,8 @@ def interleaved(
             following = next(groups, None)
         end = run[-1].zone.max_pos + 1 if following else inf
         rest = [each.until(reference_id, end) for each in inputs]
-        group = following  # the row groups before it are not kept: they take much memory once they are decoded
+        # The row groups before it are not kept: they take much memory once they are decoded.
+        group = following
         yield from merged_blocks([*rest[:before], decoded(_drained(run)), *rest[before:]])
     yield from merged_blocks(each.until(-1, inf) for each in inputs)
 

@@ -295,7 +295,8 @@ class ChunkCommand:
         if self._stopped:
             raise KeyboardInterrupt
         yield child
-        self._running.discard(child)  # not reached after an exception: the command may still run, and `_stop` ends it
+        # Not reached after an exception: the command may still run, and `_stop` ends it.
+        self._running.discard(child)
 
     def _send(self, job: ChunkJob, child: "subprocess.Popen[bytes]") -> int:
         """Write the records to the command; return the number of bytes."""

@@ -203,7 +203,8 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
         is_wrong = [list(contig) for contig in zone] != told.contigs
     else:
         streams, zone, references, read_groups = encode(block, group.stored_reference_id, level, encodings)
-        without_streams = told.zone._replace(hot=0, cold=0)  # the sizes of streams are checked with the footer
+        # The sizes of streams are checked with the footer.
+        without_streams = told.zone._replace(hot=0, cold=0)
         is_wrong = zone != without_streams
     if is_wrong:
         problems.append(f"{group.name}: its zone map is wrong")

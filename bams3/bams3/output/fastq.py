@@ -62,7 +62,8 @@ def write_fastq(
         If a file may not be written.
     """
     with ExitStack() as stack:
-        stdout = stack.enter_context(open_output("-"))  # opened first: if its reader leaves, no file must appear
+        # Opened first: if its reader leaves, no file must appear.
+        stdout = stack.enter_context(open_output("-"))
         places = {
             name: stack.enter_context(open_output(name))
             for name in dict.fromkeys(files.values())

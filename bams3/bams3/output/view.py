@@ -31,6 +31,7 @@ def viewed(blocks: Iterable[RecordBlock], header: Header, options: Sequence[str]
         try:
             yield from record_blocks(reader, header, read_header(reader)[1])
         except SourceError:
-            process.check(cut=True)  # the message of samtools is better, but with some options it exits with code 0
+            # The message of samtools is better, but with some options it exits with code 0.
+            process.check(cut=True)
             raise
         process.check()

@@ -158,7 +158,8 @@ class Workers:
                     yield result_of(ahead.popleft())
             while ahead:
                 yield result_of(ahead.popleft())
-        finally:  # the traceback of an error refers to this frame, which must not refer to the error or to data in turn
+        # The traceback of an error refers to this frame, which must not refer to the error or to data in turn.
+        finally:
             for future in ahead:
                 future.cancel()
             ahead.clear()
@@ -204,7 +205,8 @@ class Workers:
         failed: list[Future[Result]] = []
         try:
             for item in items:
-                if self._pool is None:  # threads are created only when there is work, because many commands need none
+                # Threads are created only when there is work, because many commands need none.
+                if self._pool is None:
                     from concurrent.futures import ThreadPoolExecutor
 
                     self._pool = self._own = ThreadPoolExecutor(self.count)

@@ -40,16 +40,9 @@ def _size(job: tuple[Any, ...]) -> int:
 class RecordFilter(NamedTuple):
     """Conditions on records other than their position. They correspond to options of `samtools view`.
 
-    Attributes
-    ----------
-    require, exclude
-        FLAG bits that must all be set (-f), or must all be clear (-F).
-    min_mapq
-        Least mapping quality (-q).
-    read_groups
-        Only records of these read groups (-r) or, as in samtools, without an RG tag.
-    expression
-        Filter expression (-e).
+    `require`, `exclude`: FLAG bits that must all be set (-f), or must all be clear (-F). `min_mapq`: least mapping
+    quality (-q). `read_groups`: only records of these read groups (-r) or, as in samtools, without an RG tag.
+    `expression`: filter expression (-e).
     """
 
     require: int = 0
@@ -352,10 +345,7 @@ def row_group_jobs(
 def record_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Like `row_group_jobs`; but if all records are requested, a row group that contigs share comes only once.
-
-    Such a row group has no `reference_id`.
-    """
+    """Like `row_group_jobs`, but row groups that contigs share come once, without a `reference_id`, for all records."""
     if regions is not None:
         yield from row_group_jobs(dataset, regions, record_filter)
         return

@@ -22,13 +22,15 @@ from bams3.storage.faults import RequestError
 
 Result = TypeVar("Result")
 
-LOG = "BAMS3_LOG_REQUESTS"  # environment variable: a file to append one line per request to; "-": standard error
+# Environment variable: a file to append one line per request to; "-": standard error.
+LOG = "BAMS3_LOG_REQUESTS"
 LIMIT = "BAMS3_MAX_REQUESTS"  # environment variable: maximum number of requests in flight
 ATTEMPTS = "AWS_MAX_ATTEMPTS"  # environment variable: maximum number of attempts per request
 
 DEFAULT_LIMIT = 50
 DEFAULT_ATTEMPTS = 10
-FIRST_PAUSE = 0.1  # seconds; the pause before the first retry is a random time up to this; the bound doubles …
+# Seconds; the pause before the first retry is a random time up to this; the bound doubles …
+FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0  # … up to this
 
 

@@ -28,7 +28,8 @@ FILE = "config/config.yaml"
 _RENAMED = {"grid": "contigs"}
 """Keys that had another name in earlier versions: the new name, by the old one."""
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled loader, if there is one: schemas are long
+# The compiled loader, if there is one: schemas are long.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _KINDS = {
     "string": "text",
