@@ -56,9 +56,8 @@ class BuildKernels(build_ext):
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        self.parallel = (
-            self.parallel or cores
-        )  # the build of an editable install ignores setup's options
+        # The build of an editable install ignores the options of setup.
+        self.parallel = self.parallel or cores
 
     def build_extensions(self) -> None:
         translated = cythonize(

@@ -1,11 +1,11 @@
-"""bams3 and its peers, measured side by side: a table, and a plot of it, below benchmarks/results.
+"""Measure bams3 and its peers side by side, and write a table and a plot of it to benchmarks/results.
 
     python benchmarks/run.py            # with 2.4 M reads, coverage also with 10 M: 20 minutes, and 10 to simulate
     python benchmarks/run.py --scale    # how cost grows with reads, depth and read length: an hour, and one to simulate
     python benchmarks/run.py --gaps     # coverage where most of a contig is empty; one round, 5 minutes
     python benchmarks/run.py --quick    # 200 k reads, one round, a minute; only to standard output
 
-README.md says what is measured, and how.
+README.md describes what is measured, and how.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ RESULTS = BENCHMARKS / "results"
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured; `most`: reads of the largest file, on which only coverage runs. 0: none."""
+    """How much is measured.
+
+    `most`: number of reads in the largest file, for which only coverage runs; 0: no such file.
+    """
 
     reads: int = 2_400_000
     most: int = 10_000_000
@@ -57,7 +60,7 @@ QUICK = Extent(200_000, 0, 1)
 
 
 def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
-    """All rows of the table."""
+    """Yield all rows of the table."""
     profiles = [simulated(profile, extent.reads) for profile in ("hiseq", "novaseq")]
     hiseq = profiles[0]
     aligned = art() if extent.most else None
@@ -108,13 +111,13 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
 
 
 def told(row: Row) -> Row:
-    """Say on standard error how far it is."""
+    """Print a row on standard error, to show progress; return it."""
     print(*filter(None, row.cells()), sep="  ", file=sys.stderr)
     return row
 
 
 def described(row: Row, **more: object) -> dict:
-    """A row as the plot wants it."""
+    """Return a row in the form that the plot needs."""
     names = ("what", "data", "unit", "ours", "peer", "theirs")
     return (
         {name: getattr(row, name) for name in names} | {"peaks": [usage.peak for usage in row.usages]} | more
@@ -122,7 +125,7 @@ def described(row: Row, **more: object) -> dict:
 
 
 def save(name: str, text: str, kind: str, plotted: list[dict]) -> None:
-    """The table and its plot. Without matplotlib there is no plot."""
+    """Write the table and its plot. Without matplotlib, there is no plot."""
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{name}.svg"
     plot = [sys.executable, str(BENCHMARKS / "harness/plot.py"), kind, str(target)]
@@ -132,7 +135,7 @@ def save(name: str, text: str, kind: str, plotted: list[dict]) -> None:
 
 
 def main() -> int:
-    """Returns the exit code: 1 if bams3 and a peer disagree, or a command fails."""
+    """Return the exit code: 1 if bams3 and a peer disagree, or a command fails."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

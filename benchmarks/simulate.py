@@ -3,9 +3,9 @@
     python benchmarks/simulate.py OUT.bam --reads 2400000 --genome 12M --profile hiseq
     python benchmarks/simulate.py cohort DIR --samples 3 --genome 3M --depth 5
 
-Beside OUT.bam appear OUT.bam.bai and the reference OUT.fa, OUT.fa.fai and OUT.dict; OUT.snvs.tsv has the sample's SNVs
-(contig, 1-based position, alternative base, number of haplotypes with it). The same arguments give
-the same bytes. What is simulated, and how, is in `simulator/`; here are the files and the command line.
+OUT.bam.bai, and the reference OUT.fa, OUT.fa.fai and OUT.dict, are written next to OUT.bam. OUT.snvs.tsv has the SNVs
+of the sample (contig, 1-based position, alternative base, number of haplotypes with it). The same arguments give the
+same bytes. The simulation itself is in `simulator/`; this module has the files and the command line.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from simulator.short import short_records
 
 PLATFORMS = {"hiseq": "ILLUMINA", "novaseq": "ILLUMINA", "long": "ONT"}
 READ_LENGTHS = {"hiseq": 150, "novaseq": 150, "long": 11_000}
-GENOME_READS = 3_000_000  # reads, about: a larger genome is made as several, each with contigs of its own
+# Approximate reads per genome; more reads take several genomes with separate contigs.
+GENOME_READS = 3_000_000
 
 
 def make_genomes(seed: int, total: int, contigs: int, reads: int) -> list[Genome]:
-    """The genomes of `total` bases in all, `contigs` contigs each, for that many reads."""
+    """Return genomes for this number of reads, with `total` bases altogether and `contigs` contigs each."""
     count = -(-reads // GENOME_READS)
     rng = np.random.default_rng(seed)
     return [make_genome(rng, total // count, contigs, number * contigs) for number in range(count)]
 
 
 def header(genomes: Sequence[Genome], sample: str, profile: str) -> bytes:
-    """The BAM header, from its magic to the end of the reference list."""
+    """Return the BAM header, from its magic to the end of the reference list."""
     references = [pair for genome in genomes for pair in zip(genome.names, genome.lengths(), strict=True)]
     lines = ["@HD\tVN:1.6\tSO:coordinate"]
     lines += [f"@SQ\tSN:{name}\tLN:{length}" for name, length in references]
@@ -51,7 +52,7 @@ def header(genomes: Sequence[Genome], sample: str, profile: str) -> bytes:
 
 
 def write_reference(genomes: Sequence[Genome], path: Path) -> None:
-    """`path` (FASTA, 60 bases a line), its .fai and its .dict."""
+    """Write `path` (FASTA, 60 bases per line), its .fai and its .dict."""
     with path.open("wb") as fasta, path.with_suffix(".dict").open("w") as dictionary:
         dictionary.write("@HD\tVN:1.6\n")
         contigs = (
@@ -72,7 +73,7 @@ def write_reference(genomes: Sequence[Genome], path: Path) -> None:
 def write_sample(
     path: Path, genomes: Sequence[Genome], seed: int, sample: str, profile: str, reads: int, read_length: int
 ) -> None:
-    """One sample's BAM and its index; another sample name is another person."""
+    """Write the BAM of a sample and its index. Samples with different names are different people."""
     rng = np.random.default_rng([seed, zlib.crc32(sample.encode())])
     unplaced = []
     with (
@@ -117,9 +118,29 @@ def simulate(
     seed: int = 1,
     sample: str = "SIM1",
 ) -> Path:
-    """Writes `path` (BAM), its .bai, and the reference beside it (.fa, .fa.fai, .dict); returns the FASTA.
-    `reads` takes precedence over `depth`; further alignments of a read come on top. `read_length`: for long reads on
-    average; None: what is usual for the profile. Each 3 M reads have `contigs` contigs of their own."""
+    """Write `path` (BAM), its .bai, and the reference next to it (.fa, .fa.fai, .dict); return the path of the FASTA.
+
+    Parameters
+    ----------
+    path
+        Path of the BAM.
+    reads
+        Number of reads, without further alignments of a read. Takes precedence over `depth`.
+    depth
+        Mean depth.
+    genome
+        Number of bases in all contigs.
+    contigs
+        Number of contigs for every 3 million reads.
+    read_length
+        Length of reads; for long reads, the mean. By default, the usual length for the profile.
+    profile
+        `hiseq`, `novaseq` or `long`.
+    seed
+        Seed of the random numbers.
+    sample
+        Name of the sample.
+    """
     path = Path(path)
     read_length = read_length or READ_LENGTHS[profile]
     reads = reads or read_count(genome, depth, read_length)
@@ -140,7 +161,7 @@ def cohort(
     profile: str = "novaseq",
     seed: int = 1,
 ) -> Path:
-    """`directory`/reference.fa, S1.bam, S2.bam … with indexes, and samples.tsv (its path is returned)."""
+    """Write reference.fa, S1.bam, S2.bam … with indexes, and samples.tsv to a directory; return samples.tsv's path."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     read_length = read_length or READ_LENGTHS[profile]
@@ -157,7 +178,7 @@ def cohort(
 
 
 def bases(value: str) -> int:
-    """`5M` is 5,000,000; so k and G."""
+    """Parse a number of bases: `5M` is 5,000,000; k and G are allowed, too."""
     scale = {"k": 10**3, "M": 10**6, "G": 10**9}.get(value[-1:], 1)
     return int(float(value.rstrip("kMG")) * scale)
 

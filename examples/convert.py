@@ -10,7 +10,8 @@ import bams3
 source, uri = sys.argv[1:3]
 try:
     bams3.convert(source, uri, chunk_size="1M", workers="auto")
-except bams3.Bams3Error as error:  # not sorted, damaged, DATASET exists …: the error is one line that says what to do
+# Not sorted, damaged, DATASET exists …: the error is one line that says what to do.
+except bams3.Bams3Error as error:
     sys.exit(str(error))
 dataset = bams3.open(uri)
 counts = dataset.stats["flagstat"]["QC-passed reads"]

@@ -15,4 +15,5 @@ qualities = dataset.query(region, fields="mapq", filter=expression)["mapq"]
 for quality, reads in enumerate(np.bincount(qualities)):
     if reads:
         print(quality, reads, sep="\t")
-print("all", dataset.count(region=region, filter=expression), sep="\t")  # for this number alone, less data is read
+# For this number alone, less data is read.
+print("all", dataset.count(region=region, filter=expression), sep="\t")

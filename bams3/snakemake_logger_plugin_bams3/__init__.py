@@ -1,4 +1,4 @@
-"""Where Snakemake looks for `--logger bams3`: it finds plugins by the names of modules."""
+"""The plugin for `--logger bams3`. Snakemake finds plugins by the names of their modules."""
 
 from bams3.progress.handler import LogHandler
 

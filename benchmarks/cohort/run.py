@@ -1,10 +1,10 @@
-"""The workflow on local, SLURM and AWS Batch: one cohort's results byte for byte, what jobs cost, what planning costs.
+"""The workflow locally, on SLURM and on AWS Batch: results for a cohort compared, and costs of jobs and planning.
 
     python benchmarks/cohort/run.py                    # 20 samples of 10 Mb, 5x; half an hour, on a quiet machine
     python benchmarks/cohort/run.py --quick            # 3 samples, fewer jobs; leaves no file
 
-The cluster and the AWS are those of the tests (tests/servers), on this machine. The table goes to standard output
-and to results/DATE-cohort.md.
+The cluster and AWS are simulated on this machine by the servers of the tests (tests/servers). The table goes to
+standard output and to results/DATE-cohort.md.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
     "process": {"command": "bams3 inspect {chunk} > {output}"},
     "cohort": {"regions": 100_000},
 }
-# Lengths of GRCh38's chromosomes; with them 170 small contigs, as in the analysis set without alternative loci.
+# Lengths of the chromosomes of GRCh38, and of 170 small contigs, as in the analysis set without alternate loci.
 GRCH38 = [
     248956422, 242193529, 198295559, 190214555, 181538259, 170805979, 159345973, 145138636, 138394717, 133797422,
     135086622, 133275309, 114364328, 107043718, 101991189, 90338345, 83257441, 80373285, 58617616, 64444167, 46709983,
@@ -46,7 +46,7 @@ SMALL_CONTIGS = [150_000] * 170
 
 
 class Row(NamedTuple):
-    """Of the table: what was measured, its figure, and its floor."""
+    """A row of the table: what was measured, the result, and the floor."""
 
     what: str
     figure: str
@@ -54,7 +54,10 @@ class Row(NamedTuple):
 
 
 class Used(NamedTuple):
-    """What a run took: seconds, CPU seconds of the whole machine, and of the controller alone, its peak in MB."""
+    """What a run took.
+
+    Wall seconds, CPU seconds of the whole machine and of the controller, and the controller's peak memory in MB.
+    """
 
     wall: float
     machine: float
@@ -63,14 +66,14 @@ class Used(NamedTuple):
 
 
 def busy() -> float:
-    """CPU seconds that this machine has worked since it started."""
+    """Return the CPU seconds that this machine has spent since it started."""
     ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]))
     user, nice, kernel = ticks[:3]
     return (user + nice + kernel) / os.sysconf("SC_CLK_TCK")
 
 
 def snakemake(directory: Path, environment: dict[str, str], *arguments: str) -> Used:
-    """Runs the workflow in a directory; raises RuntimeError if it fails."""
+    """Run the workflow in a directory. Raises RuntimeError if it fails."""
     program = (
         "import atexit, resource, sys\n"
         "from snakemake.cli import main\n"
@@ -99,14 +102,14 @@ def configured(directory: Path, config: dict[str, Any]) -> Path:
 
 
 def jobs_of(directory: Path) -> int:
-    """How many jobs a run had, by its progress."""
+    """Return how many jobs a run had, according to its progress file."""
     from bams3.progress.run import read_state
 
     return read_state(str(directory / "results"))["jobs"]
 
 
 def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[Row]:
-    """The cohort on each of the three, in directories of its own."""
+    """Process the cohort on each of the three systems, in separate directories."""
     local, cluster = (Path(shutil.copytree(cohort, work / name)) for name in ("local", "slurm"))
     used = snakemake(configured(local, CONFIG), environment, *on_profile("local"))
     wanted, jobs = below(str(local), "results"), jobs_of(local)
@@ -137,7 +140,7 @@ def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[
 
 
 def bare_job(directory: Path, environment: dict[str, str], waits: list[str], jobs: int = 30) -> float:
-    """CPU seconds of a SLURM job that does nothing, of a workflow of one rule: what is not ours to change."""
+    """Return the CPU seconds of an empty SLURM job in a workflow with one rule: a cost that bams3 can't change."""
     directory.mkdir()
     rules = (
         f"rule all:\n    input: expand('{{i}}', i=range({jobs}))\n"
@@ -149,7 +152,7 @@ def bare_job(directory: Path, environment: dict[str, str], waits: list[str], job
 
 
 def on_aws(cohort: Path, work: Path, environment: dict[str, str]) -> tuple[Used, dict[str, bytes]]:
-    """The cohort on AWS Batch, all of it in S3; what it took, and its results."""
+    """Process the cohort on AWS Batch, with all files in S3; return what it took, and the results."""
     lab = checkout(work / "lab", CONFIG | {"samples": "s3://lab/cohort/samples.tsv"})
     (work / "aws").mkdir()
     with batch_with_snakemake(work / "aws", environment) as aws:
@@ -170,7 +173,7 @@ def upload(aws: Batch, cohort: Path) -> None:
 
 
 def controller_cost(work: Path, environment: dict[str, str], jobs: int) -> Row:
-    """CPU of Snakemake itself, its children left out, for a local run of many short jobs."""
+    """Measure the CPU time of Snakemake itself, without its children, in a local run of many short jobs."""
     directory = work / "controller"
     header_only(directory / "S1.bam", [jobs << 18])
     config = {"samples": "samples.tsv", "convert": {"chunk_size": "256K"}}
@@ -189,7 +192,7 @@ def controller_cost(work: Path, environment: dict[str, str], jobs: int) -> Row:
 
 
 def planning(work: Path, environment: dict[str, str], samples: int) -> Row:
-    """A dry run of a cohort of human genomes with every stage."""
+    """Measure a dry run of a cohort of human genomes, with all stages."""
     directory = work / "planning"
     header_only(directory / "x.bam", [*GRCH38, *SMALL_CONTIGS])
     sheet(directory, {f"S{i}": "x.bam" for i in range(samples)})
@@ -199,7 +202,7 @@ def planning(work: Path, environment: dict[str, str], samples: int) -> Row:
 
 
 def header_only(path: Path, lengths: list[int]) -> None:
-    """A BAM with no reads, and its index."""
+    """Write a BAM without reads, and its index."""
     import pysam
 
     path.parent.mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""What `benchmarks/run.py` is made of. Nothing here imports what is large: see `process`."""
+"""The modules of `benchmarks/run.py`. They import no large packages; `process` explains why."""

@@ -1,11 +1,13 @@
-"""Bases at known sites, against bcftools, which must find the same depths."""
+"""Counts at known sites, compared with bcftools, which must find the same depths."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pysam
@@ -16,12 +18,12 @@ from harness.process import BAMS3, Command, measure, output, size
 from harness.table import SIZE, Floor, Row, cpu_row
 
 SHARES = {1200: 4, 12: 10}
-"""One site in how many positions; and how many times less CPU than bcftools is needed."""
-READ = 0.25  # bytes of the dataset
+"""For one site in so many positions, how many times less CPU time than bcftools must be needed."""
+READ = 0.25  # largest fraction of the dataset's bytes that may be read
 
 
 def known_sites(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Few sites and many, without qualities, and the bytes that are read."""
+    """Measure few sites and many sites, without base qualities, and the bytes that are read."""
     if not has("bcftools"):
         return
     dataset, sites = bench.dataset(alignments), bench.scratch / "sites.tsv"
@@ -45,7 +47,7 @@ def known_sites(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def write_sites(path: Path, bam: Path, one_in: int) -> int:
-    """Write random positions of a BAM's contigs, sorted; return how many."""
+    """Write sorted random positions of a BAM's contigs; return their number."""
     chance, count = random.Random(1), 0
     with pysam.AlignmentFile(str(bam)) as file, path.open("w") as sites:
         for contig, length in zip(file.references, file.lengths, strict=True):
@@ -55,14 +57,26 @@ def write_sites(path: Path, bam: Path, one_in: int) -> int:
     return count
 
 
-def depths_of_table(path: Path) -> list[list[str]]:
-    """Contig, position and depth of the sites with bases."""
+def depths_of_table(path: Path) -> str:
+    """Return the SHA-256 of lines with contig, position and depth, of the sites that have bases."""
     with path.open() as file:
         rows = csv.DictReader(file, delimiter="\t")
-        return [[row["contig"], row["pos"], row["depth"]] for row in rows if row["depth"] != "0"]
+        return digest(
+            f"{row['contig']}\t{row['pos']}\t{row['depth']}\n" for row in rows if row["depth"] != "0"
+        )
 
 
-def depths_of_vcf(path: Path) -> list[list[str]]:
-    """The same of the records of bcftools."""
-    lines = output("bcftools", "query", "-i", "FMT/DP > 0", "-f", "%CHROM\t%POS[\t%DP]\n", path).splitlines()
-    return [line.split("\t") for line in lines]
+def depths_of_vcf(path: Path) -> str:
+    """Return the same from the records of bcftools."""
+    query = ["bcftools", "query", "-i", "FMT/DP > 0", "-f", "%CHROM\t%POS[\t%DP]\n", path]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        return digest(child.stdout)
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Return the SHA-256 of lines, which do not stay in memory: this process stays small (see `process`)."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(line.encode())
+    return found.hexdigest()

@@ -14,12 +14,12 @@ from harness.table import Floor, Row, cpu_row
 
 SCRIPT = Path(__file__).with_name("arrow_stream.py")
 LESS = {("all", "oxbow"): 2, ("all", "polars-bio"): 3, ("numbers", "polars-bio"): 6}  # times less CPU
-MEMORY = 200  # MB
+MEMORY = 200  # largest peak in MB
 NAMES = {"all": "all fields to Arrow", "numbers": "FLAG, POS, MAPQ to Arrow"}
 
 
 def streams(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Whole processes, which import what they need; peers read the BAM."""
+    """Measure whole processes, including imports. Peers read the BAM."""
     peers = [name for name in ("oxbow", "polars-bio") if find_spec(name.replace("-", "_"))]
     files = {"bams3": bench.dataset(alignments)} | dict.fromkeys(peers, alignments.bam)
     for what, name in NAMES.items():
@@ -38,7 +38,7 @@ def streams(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def parquet(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """All fields."""
+    """Measure the export of all fields to Parquet."""
     target = bench.scratch / "reads.parquet"
     command = Command([BAMS3, "export", "--parquet", target, bench.dataset(alignments)], target)
     (ours,) = measure(lambda _: [command], bench.rounds)

@@ -1,4 +1,4 @@
-"""All records of a file as Arrow record batches, one after the other. Prints their number and the sum of their FLAGs.
+"""Read all records of a file as Arrow record batches, one by one. Print their number and the sum of their FLAGs.
 
 python benchmarks/harness/arrow_stream.py bams3|oxbow|polars-bio all|numbers FILE
 """
@@ -15,7 +15,7 @@ NUMBERS["polars-bio"] = ["flags", "start", "mapping_quality"]
 
 
 def bams3(path: str, fields: list[str] | None) -> Iterator[Any]:
-    """SAM's fields, without tags."""
+    """Yield the fields of SAM, without tags."""
     from bams3.select.schema import RECORD_FIELDS
 
     import bams3
@@ -24,14 +24,14 @@ def bams3(path: str, fields: list[str] | None) -> Iterator[Any]:
 
 
 def oxbow(path: str, fields: list[str] | None) -> Iterator[Any]:
-    """The same of a BAM."""
+    """Yield the same from a BAM."""
     import oxbow
 
     yield from oxbow.from_bam(path, fields=fields or "*", tag_defs=[]).batches()
 
 
 def polars_bio(path: str, fields: list[str] | None) -> Iterator[Any]:
-    """The same of a BAM, as one frame."""
+    """Yield the same from a BAM, as one frame."""
     import polars_bio
 
     frame = polars_bio.scan_bam(path)
@@ -42,7 +42,7 @@ READERS = {"bams3": bams3, "oxbow": oxbow, "polars-bio": polars_bio}
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     import pyarrow.compute
 
     who, what, path = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""What all cases share: where files go, which peers there are, and that answers must be equal."""
+"""What all benchmarks share: the places of files, the peers, and checks that results are equal."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ PEERS = ("samtools", "mosdepth", "sambamba")
 
 
 class MismatchError(Exception):
-    """bams3 and a peer gave different answers."""
+    """bams3 and a peer gave different results."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """`rounds` of each process; files go below `scratch`."""
+    """`rounds`: how often each process runs. `scratch`: folder for files."""
 
     rounds: int
     scratch: Path
 
     def dataset(self, alignments: Alignments) -> Path:
-        """Where the dataset of a BAM is, once a case of `harness.convert` made it."""
+        """Return the path of a BAM's dataset, which a benchmark in `harness.convert` writes."""
         return self.scratch / f"{alignments.bam.stem}.bams3"
 
     def conversion(self, alignments: Alignments, workers: int = 1, *options: str) -> Command:
-        """`bams3 convert` to `dataset`."""
+        """Return the command `bams3 convert` that writes `dataset`."""
         dataset = self.dataset(alignments)
         return Command(
             [BAMS3, "convert", "--workers", str(workers), *options, alignments.bam, dataset], dataset
         )
 
     def records(self, alignments: Alignments) -> int:
-        """Number of records, as the dataset's manifest has it."""
+        """Return the number of records in the dataset's manifest."""
         return json.loads(output(BAMS3, "stats", "--json", self.dataset(alignments)))["records"]
 
     def files(self, name: str) -> list[Path]:
-        """Places for what bams3 and its peers answer."""
+        """Return paths for the results of bams3 and its peers."""
         return [self.scratch / f"{who}.{name}" for who in ("bams3", *PEERS)]
 
 
 def has(peer: str) -> bool:
-    """Is a peer installed?"""
+    """Tell whether a peer is installed."""
     return shutil.which(peer) is not None
 
 

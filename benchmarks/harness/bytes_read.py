@@ -1,4 +1,4 @@
-"""Runs a bams3 command and prints how many bytes it read from its storage.
+"""Run a bams3 command, and print how many bytes it read from its storage.
 
 python benchmarks/harness/bytes_read.py coverage -n -o PREFIX DATASET
 """
@@ -12,7 +12,7 @@ from bams3.storage.local import LocalStorage
 
 
 class Counter:
-    """Counts the bytes that `LocalStorage` hands out."""
+    """Counts the bytes that `LocalStorage` returns."""
 
     def __init__(self) -> None:
         self.bytes = 0

@@ -1,4 +1,4 @@
-"""Convert, and sizes: how fast, how small, in how much memory, and with more workers."""
+"""Conversion: speed, size, memory, and the effect of more workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from harness.data import Alignments
 from harness.process import BAMS3, Command, CommandError, measure, output, run, size
 from harness.table import Floor, Row, cpu_row, size_row, speed_row
 
-SPEED = 600_000  # reads per CPU second
-MEMORY = 200  # MB of a converter with one worker
+SPEED = 600_000  # least reads per CPU second
+MEMORY = 200  # largest peak in MB of a conversion with one worker
 SORT_MEMORY = 256  # MiB for reads that wait to be sorted
-SORT_BEYOND = 1.2  # µs of CPU that sorting may take for a read
+SORT_BEYOND = 1.2  # µs of CPU time that sorting may take per read
 BAM, CRAM = "BAM, level 6", "CRAM 3.1, embed_ref=2"
-OF_BAM = {"hiseq": 0.48, "novaseq": 0.30}  # largest size allowed, of the BAM's; for simulated data
-OF_CRAM = 1.03  # of CRAM 3.1 with an embedded reference, for given data; for simulated data 1
+OF_BAM = {"hiseq": 0.48, "novaseq": 0.30}  # largest size relative to the BAM's, for simulated data
+OF_CRAM = 1.03  # the same relative to CRAM 3.1 with an embedded reference, for given data; for simulated data, it is 1
 FORMATS = {
     BAM: ["view", "-b", "--output-fmt-option", "level=6"],
     "BAM, level 1": ["view", "-b", "--output-fmt-option", "level=1"],
@@ -29,7 +29,7 @@ BUSY = "for _ in range(40_000_000): pass"
 def converters(
     bench: Bench, alignments: Alignments, formats: dict[str, list[str]] = FORMATS
 ) -> dict[str, Command]:
-    """The formats that the peers can write, as commands."""
+    """Return the commands with which peers write formats, for those that they can write."""
     commands = {}
     for name, arguments in formats.items():
         target = bench.scratch / f"{alignments.bam.stem}.{name.replace(', ', '.').replace(' ', '')}"
@@ -38,7 +38,7 @@ def converters(
 
 
 def works(command: Command) -> bool:
-    """Run a command once: older versions of samtools do not write every kind of CRAM."""
+    """Tell whether a command works, because older versions of samtools do not write every kind of CRAM."""
     try:
         run(command)
     except CommandError as error:
@@ -48,7 +48,7 @@ def works(command: Command) -> bool:
 
 
 def convert(bench: Bench, alignments: Alignments, formats: dict[str, list[str]] = FORMATS) -> Iterator[Row]:
-    """Reads per CPU second, memory, CPU seconds against the peers', and sizes."""
+    """Measure reads per CPU second, memory, CPU seconds compared with the peers, and sizes."""
     peers = converters(bench, alignments, formats)
     further = {}
     if has("sambamba") and formats is FORMATS:
@@ -72,7 +72,7 @@ def convert(bench: Bench, alignments: Alignments, formats: dict[str, list[str]] 
 
 
 def size_of(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Sizes alone, of a BAM that is converted once."""
+    """Measure only sizes, of a BAM that is converted once."""
     run(bench.conversion(alignments))
     formats = {name: FORMATS[name] for name in (BAM, CRAM)}
     yield from sizes(bench, alignments, converters(bench, alignments, formats), OF_CRAM)
@@ -81,7 +81,7 @@ def size_of(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 def sizes(
     bench: Bench, alignments: Alignments, peers: dict[str, Command], of_cram: float = 1
 ) -> Iterator[Row]:
-    """The dataset against the files that `peers` wrote."""
+    """Compare the size of the dataset with those of the files that `peers` wrote."""
     ours = size(bench.dataset(alignments))
     of_bam = next((ratio for profile, ratio in OF_BAM.items() if profile in alignments.name), None)
     floors = {BAM: of_bam, CRAM: of_cram}
@@ -91,7 +91,7 @@ def sizes(
 
 
 def small(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """The profile `small` against CRAM's of that name, which has the reference outside."""
+    """Compare the profile `small` with CRAM's profile of the same name, which uses an external reference."""
     formats = {
         "CRAM 3.1, small, external reference": [
             "view", "-O", "cram,version=3.1,small", "-T", str(alignments.bam.with_suffix(".fa")),
@@ -108,8 +108,10 @@ def small(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def sorting(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """`convert --sort` of reads in the order of their names' hashes, against sorting and indexing them before; and with
-    memory for a part of them, so that the others go to disk."""
+    """Compare `convert --sort` of reads ordered by the hash of their name with sorting and indexing them first.
+
+    It is also measured with memory for only a part of the reads, so that the others go to disk.
+    """
     if not has("samtools"):
         return
     shuffled, ordered = bench.scratch / "shuffled.bam", bench.scratch / "sorted.bam"
@@ -140,7 +142,7 @@ def sorting(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def growth(bench: Bench, small: Alignments, large: Alignments) -> Iterator[Row]:
-    """Peak memory of a converter must not grow with the file."""
+    """Check that the peak memory of a conversion does not grow with the file."""
     peaks = [
         measure(lambda _, bam=bam: [bench.conversion(bam)], bench.rounds)[0].peak for bam in (small, large)
     ]
@@ -150,7 +152,7 @@ def growth(bench: Bench, small: Alignments, large: Alignments) -> Iterator[Row]:
 
 
 def workers(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """How much sooner two workers end than one, beside what two busy loops gain: all that the machine gives."""
+    """Measure how much faster two workers are than one; two busy loops show what the machine allows."""
     loop = f"{sys.executable} -c '{BUSY}'"
     back = bench.scratch / "workers.bam"
     to_bam = [BAMS3, "to-bam", "--overwrite", "--level", "1", bench.dataset(alignments), back, "--workers"]

@@ -1,4 +1,4 @@
-"""Coverage against mosdepth, whose files must be the same; and against other measures of depth."""
+"""Coverage, compared with mosdepth, whose files must be the same, and with other measures of depth."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from harness.table import SIZE, Floor, Row, cpu_row
 
 PER_BASE = 4  # times less CPU than mosdepth
 PILEUP = 3  # times less CPU than samtools
-OF_DATASET = {"hiseq": 0.04, "novaseq": 0.08}  # bytes read
+OF_DATASET = {"hiseq": 0.04, "novaseq": 0.08}  # largest fraction of bytes that may be read
 
 
 def summary(bench: Bench, alignments: Alignments, times_less: float | None = None) -> Iterator[Row]:
-    """Depth without the per-base file."""
+    """Measure depth without the per-base file."""
     if has("mosdepth"):
         yield from _against_mosdepth(bench, alignments, "coverage -n", ["-n"], {}, times_less)
 
 
 def per_base(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Depth of every base. samtools and sambamba define depth otherwise: they are not compared."""
+    """Measure the depth of every base.
+
+    The results of samtools and sambamba are not compared, because they define depth differently.
+    """
     others = {}
     if has("samtools"):
         others["samtools depth -s"] = Command(["samtools", "depth", "-s", alignments.bam])
@@ -54,7 +57,7 @@ def _against_mosdepth(
 
 
 def pileup(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Lines of a pileup, against the samtools of pysam."""
+    """Compare the lines of a pileup with those of pysam's samtools."""
     files = [bench.scratch / "ours.pileup", bench.scratch / "theirs.pileup"]
     code = "import sys, pysam.samtools; pysam.samtools.mpileup(*sys.argv[1:], catch_stdout=False)"
     ours = [BAMS3, "pileup", "--workers", "1", "-o", files[0], bench.dataset(alignments)]
@@ -66,7 +69,7 @@ def pileup(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def bytes_read(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Bytes that coverage reads of the dataset, manifest and index included."""
+    """Measure how many bytes of the dataset coverage reads, including the manifest and the index."""
     counter = Path(__file__).with_name("bytes_read.py")
     dataset = bench.dataset(alignments)
     read = int(output(sys.executable, counter, "coverage", "-n", "-o", bench.scratch / "read", dataset))

@@ -1,4 +1,4 @@
-"""The BAMs to measure on: simulated ones, kept in benchmarks/data, and those in $BAMS3_TEST_DATA."""
+"""The BAMs for benchmarks: simulated ones, which are kept in benchmarks/data, and those in $BAMS3_TEST_DATA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ART = ("art_illumina", "bwa", "samtools")
 
 @dataclass(frozen=True)
 class Alignments:
-    """A BAM and what the table calls it. `short`: of reads for which the floors for speed are meant."""
+    """A BAM, and its name in the table. `short`: whether its reads are short, so that the floors for speed apply."""
 
     name: str
     bam: Path
@@ -29,8 +29,11 @@ class Alignments:
 def simulated(
     profile: str, reads: int, depth: int = DEPTH, length: int = LENGTH, contigs: int = CONTIGS
 ) -> Alignments:
-    """A genome with `reads` reads. It is made once: the index, written last, says that it is whole. `contigs`: of
-    every 3 million reads."""
+    """Return a simulated BAM with `reads` reads, which is made only once.
+
+    The index is written last, so its existence shows that the BAM is complete. `contigs`: number of contigs for every 3
+    million reads.
+    """
     usual = (depth, length) == (DEPTH, LENGTH)
     name = f"{profile}-{reads}" if usual else f"{profile}-{reads}-{depth}x-{length}"
     bam = DATA / f"{name}{f'-{contigs}' * (contigs != CONTIGS)}.bam"
@@ -48,7 +51,7 @@ def simulated(
 
 
 def art(bases: int = 1_000_000) -> Alignments | None:
-    """30x of a genome by ART, an independent simulator, aligned by bwa. None where they are not installed."""
+    """Return 30x of a genome, simulated by ART (not our simulator) and aligned by bwa; None if one is missing."""
     if not all(map(shutil.which, ART)):
         return None
     bam = DATA / "art.bam"
@@ -72,13 +75,13 @@ def art(bases: int = 1_000_000) -> Alignments | None:
 
 
 def given() -> list[Alignments]:
-    """The BAMs in $BAMS3_TEST_DATA, if it is set. They need no index."""
+    """Return the BAMs in $BAMS3_TEST_DATA, if it is set. They need no index."""
     folder = os.environ.get("BAMS3_TEST_DATA")
     return [Alignments(bam.stem, bam) for bam in sorted(Path(folder).glob("*.bam"))] if folder else []
 
 
 def random_region(alignments: Alignments, seed: int, length: int = 1000) -> str:
-    """Some `length` bp of a contig of a simulated genome; the same for the same seed."""
+    """Return a random region of `length` bp on a contig of a simulated genome. It depends only on the seed."""
     contigs = []
     for line in alignments.bam.with_suffix(".fa.fai").read_text().splitlines():
         name, bases = line.split("\t")[:2]
@@ -91,5 +94,5 @@ def random_region(alignments: Alignments, seed: int, length: int = 1000) -> str:
 
 
 def number(value: int) -> str:
-    """2,400,000 as `2.4 M`; 600,000 as `600 k`."""
+    """Format a number: 2,400,000 as `2.4 M`, 600,000 as `600 k`."""
     return f"{value / 1e6:g} M" if value >= 1_000_000 else f"{value / 1e3:g} k"

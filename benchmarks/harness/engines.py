@@ -1,4 +1,4 @@
-"""What running something on every chunk costs beyond the work itself."""
+"""The overhead of running a function or a command on every chunk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from harness.process import BAMS3, Command, measure, output, run, size
 from harness.reading import INPROCESS
 from harness.table import SIZE, Floor, Row
 
-SPARK_PART = 0.05  # of the dataset's bytes
-CHUNKS, MILLISECONDS = 300, 10  # a second, by a function of nothing; a chunk, by a command of nothing
+SPARK_PART = 0.05  # largest fraction of the dataset's bytes that may be read
+# Least chunks per second for an empty function; most ms per chunk for an empty command.
+CHUNKS, MILLISECONDS = 300, 10
 
 
 def map_nothing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """On many small chunks: a function in process, and a command, which GNU parallel starts as often."""
+    """Measure an empty function and an empty command on many small chunks. GNU parallel starts the command as often."""
     run(bench.conversion(alignments, 1, "--chunk-size", "256K"))
     dataset = bench.dataset(alignments)
     speeds = [
@@ -47,7 +48,7 @@ def map_nothing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def spark(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """A count by reference of reads that pass a filter, in a session that has started."""
+    """Measure a count by reference of the reads that pass a filter, in a session that has already started."""
     if not has("java"):
         return
     run(bench.conversion(alignments))

@@ -1,4 +1,4 @@
-"""Coverage where most of a contig is empty, beside the same reads without the gaps, and beside mosdepth."""
+"""Coverage of contigs that are mostly empty, compared with the same reads without gaps, and with mosdepth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LENGTH = 250_000_000
 LONGEST = 2**31 - 1
 READS = 200_000
 STEP = 40
-CPU, MEMORY = 0.1, 60  # seconds and MB above what the reads need without gaps
+CPU, MEMORY = 0.1, 60  # seconds and MB that may be needed in addition to those for the reads without gaps
 
 MODES = {
     "-n": ["-n"],
@@ -31,17 +31,21 @@ MODES = {
     "--fast-mode": ["-n", "--fast-mode"],
 }
 COMPARED = ("-n",)
-"""Modes that mosdepth runs in too. It keeps a whole contig in all of them; tests compare the others."""
+"""Modes in which mosdepth runs, too. It keeps a whole contig in memory in all modes; tests compare the others."""
 
 OF_LENGTH = ("--by 500",)
-"""Modes whose output is as long as the contig."""
+"""Modes whose output grows with the length of the contig."""
 
 
 Reads = Iterable[tuple[int, str]]
 
 
 class Shape(NamedTuple):
-    """Where reads (position, CIGAR) are, on which contigs; the shape that has them without gaps; can mosdepth do it?"""
+    """A distribution of reads.
+
+    `reads`: their positions (1-based) and CIGARs. `plain`: name of the shape with the same reads without gaps.
+    `contigs`: names and lengths. `peer`: whether mosdepth can process it.
+    """
 
     reads: Callable[[], Reads]
     plain: str = "no gap"
@@ -58,7 +62,7 @@ def _islands(apart: int, count: int = 200_000) -> Reads:
 
 
 def _split(operation: str, longest: int) -> Reads:
-    """Every tenth read has an operation of up to some length."""
+    """Yield reads, every tenth of which has an operation of up to `longest` bp."""
     for number, (at, cigar) in enumerate(_every(STEP)):
         yield at, cigar if number % 10 else f"50M{at * 11 % longest + 1}{operation}50M"
 
@@ -84,7 +88,7 @@ SHAPES = {
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """A row for each shape in each mode."""
+    """Yield a row for each shape in each mode."""
     bed = bench.scratch / "regions.bed"
     plain: dict[tuple[str, str], Usage] = {}
     for name, shape in SHAPES.items():
@@ -110,7 +114,7 @@ def rows(bench: Bench) -> Iterator[Row]:
 
 
 def _measured(bench: Bench, alignments: Alignments, options: list[str], peer: bool) -> list[Usage]:
-    """Of bams3, and of mosdepth if it is there; their files are the same."""
+    """Measure bams3 and, if it is installed, mosdepth; check that their files are the same."""
     prefixes = [bench.scratch / "ours", bench.scratch / "theirs"]
     commands = [Command([BAMS3, "coverage", *options, "-o", prefixes[0], bench.dataset(alignments)])]
     if peer and has("mosdepth"):

@@ -1,4 +1,4 @@
-"""From the aligner's output to a dataset without duplicates; and datasets that are copied, merged and appended to."""
+"""Conversion of an aligner's output with marked duplicates; and copying, merging and appending of datasets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ CHAIN = (
     'samtools fixmate -m -u "$1" - | samtools sort -l 1 -T "$2" - | samtools markdup - "$2"; samtools index "$2"; '
     '"$3" convert --workers 1 "$2" "$4"'
 )
-APPENDED = "0.2"  # of the reads in a twentieth of the genome: 1 % of all. They are no copies of others
+# This fraction of the reads in a twentieth of the genome, which is 1 % of all; they are not copies.
+APPENDED = "0.2"
 APPEND = 'cp -rl "$1" "$2"; "$3" append -c -p --workers 1 "$2" "$4"'
 UNPLACED = "_unplaced"
 
 
 def from_the_aligner(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """`convert --sort --fixmate --markdup` of collated reads, against the chain of samtools."""
+    """Compare `convert --sort --fixmate --markdup` of collated reads with a pipeline of samtools commands."""
     if not has("samtools"):
         return
     collated, marked = bench.scratch / "collated.bam", bench.scratch / "marked.bam"
@@ -38,8 +39,7 @@ def from_the_aligner(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def growing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """A copy, a merge of one dataset for each contig, and reads that are appended to one that lacks them, against
-    `convert`."""
+    """Compare a copy, a merge of one dataset per contig, and an append of missing reads with `convert`."""
     if not has("samtools"):
         return
     dataset = bench.dataset(alignments)

@@ -1,4 +1,4 @@
-"""What is measured within a process, with all imported and the dataset open. Prints JSON.
+"""Measurements within a process, after imports and with an open dataset. Prints JSON.
 
 python benchmarks/harness/inprocess.py count DATASET REGION …     median CPU ms, and the counts
 python benchmarks/harness/inprocess.py decode DATASET             reads per CPU second
@@ -29,11 +29,11 @@ from bams3.dataset.tiles import tiles_from_bytes, tiles_to_bytes
 import bams3
 
 PORTION = 1 << 19  # bytes
-CHUNKS, CONTIGS = 3100, 25  # of a human genome
+CHUNKS, CONTIGS = 3100, 25  # as in a human genome
 
 
 def count(path: str, *regions: str) -> dict:
-    """Each region once, after one that is not counted."""
+    """Count reads in each region once, after one count that is not measured."""
     dataset = bams3.open(path)
     dataset.count(region=regions[-1])
     spent, counts = [], []
@@ -45,7 +45,7 @@ def count(path: str, *regions: str) -> dict:
 
 
 def decode(path: str) -> dict:
-    """Every row group to records."""
+    """Decode every row group to records."""
     dataset = DatasetReader(path)
     start, records = time.process_time(), 0
     for entry in dataset.index:
@@ -56,7 +56,7 @@ def decode(path: str) -> dict:
 
 
 def bridge(path: str) -> dict:
-    """The virtual BAM, all its bytes in order, by one worker, in portions as long as those that the kernel asks for."""
+    """Read all bytes of the virtual BAM in order, with one worker, in portions of the size that the kernel requests."""
     keep_freed_memory()
     bam, start = VirtualBam(DatasetReader(path), Decoder(workers=1)), time.process_time()
     for at in range(0, bam.size, PORTION):
@@ -65,7 +65,7 @@ def bridge(path: str) -> dict:
 
 
 def index(path: str) -> dict:
-    """The dataset stands for a genome: its second chunk is in each window of 25 contigs."""
+    """Make the BAI of a genome that has the dataset's second chunk in each window of 25 contigs."""
     dataset = DatasetReader(path)
     step, second = dataset.manifest.chunk_size, dataset.index[1]
     length = CHUNKS // CONTIGS * step
@@ -97,12 +97,12 @@ def index(path: str) -> dict:
 
 
 def moved(listed: Sequence[int], by: int) -> list[int]:
-    """A list of tiles, so many tiles further right."""
+    """Return a list of tiles, shifted to the right by a number of tiles."""
     return [number + by * (place % 3 == 0) for place, number in enumerate(listed)]
 
 
 def sums(path: str) -> dict:
-    """Of blocks that have been decoded, as a converter has them."""
+    """Compute the sums of decoded blocks, as in a conversion."""
     spent = 0.0
     dataset = DatasetReader(path)
     for entry in dataset.index:
@@ -116,7 +116,7 @@ def sums(path: str) -> dict:
 
 
 def map_nothing(path: str) -> dict:
-    """By one thread."""
+    """Call an empty function for each chunk, with one thread."""
     dataset = bams3.open(path)
     start = time.perf_counter()
     chunks = sum(1 for _ in dataset.map(lambda _: None, workers=1))
@@ -124,7 +124,7 @@ def map_nothing(path: str) -> dict:
 
 
 def query(listed: str, *regions: str) -> dict:
-    """Number of reads in each region in each dataset; opening the datasets is counted."""
+    """Count the reads in each region in each dataset; opening the datasets is included."""
     datasets = Path(listed).read_text().splitlines()
     start = time.perf_counter()
     counts = [table.records for table in bams3.query_parallel(datasets, regions, fields="flag")]

@@ -1,4 +1,4 @@
-"""Lossy conversions: how much smaller they are, and what bcftools finds of the SNVs that were simulated."""
+"""Lossy conversions: how much smaller they are, and how well bcftools finds the simulated SNVs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.process import BAMS3, output, run, size
 from harness.table import SIZE, Row
 
 Genotypes = dict[tuple[str, int], tuple[str, int]]
-"""(contig, 1-based position) → alternative base, number of copies."""
+"""Alternative base and number of copies, by contig and 1-based position."""
 
 LOSSES = {
     "lossless": [],
@@ -22,7 +22,7 @@ LOSSES = {
 
 
 def losses(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Size, and the F score of the genotypes that bcftools calls, for each loss."""
+    """Measure the size, and the F score of the genotypes that bcftools calls, for each loss."""
     if not has("bcftools"):
         return
     truth = simulated_genotypes(alignments.bam.with_suffix(".snvs.tsv"))
@@ -41,13 +41,13 @@ def losses(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def simulated_genotypes(path: Path) -> Genotypes:
-    """The truth that `simulate.py` left."""
+    """Return the true genotypes, which `simulate.py` wrote."""
     rows = (line.split("\t") for line in path.read_text().splitlines())
     return {(contig, int(position)): (base, int(copies)) for contig, position, base, copies in rows}
 
 
 def called_genotypes(dataset: Path, reference: Path) -> Genotypes:
-    """The SNVs that bcftools calls in a dataset, by its defaults."""
+    """Return the SNVs that bcftools calls in a dataset with its default options."""
     called = output(
         "sh", "-c",
         f"'{BAMS3}' query '{dataset}' -b | bcftools mpileup -f '{reference}' - | bcftools call -m -v -V indels"

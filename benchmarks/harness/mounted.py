@@ -1,4 +1,4 @@
-"""What programs need of a mounted dataset, mounting included, and of the BAM."""
+"""What programs need to read a mounted dataset, including the mounting, compared with the BAM."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.process import BAMS3, Command, measure, output
 from harness.reading import INPROCESS
 from harness.table import Floor, Row
 
-CPU, WALL = 1.5, 1.0  # times what the program needs of the BAM, with a thread that inflates
-SPEED = 400  # MB of BAM, not compressed, per CPU second
-INDEX = 0.3  # s of the index of a genome
-SUMS = 10  # % of the CPU time of convert
+CPU, WALL = 1.5, 1.0  # largest multiples of what the program needs for the BAM, with a thread that inflates
+SPEED = 400  # least MB of uncompressed BAM per CPU second
+INDEX = 0.3  # most seconds for the index of a genome
+SUMS = 10  # most % of the CPU time of convert
 
 Words = list[str | Path]
 
@@ -25,11 +25,11 @@ CLIENTS = {
     "samtools flagstat -@1": 'samtools flagstat -@1 "$0"',
     "mosdepth -n -t1": 'mosdepth -n -t1 "$1" "$0" && cat "$1".mosdepth.*',
 }
-"""Commands of a shell, of a BAM and a prefix for files."""
+"""Shell commands; $0 is a BAM, and $1 is a prefix for files."""
 
 
 def virtual(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """The file that is shown, by itself: all its bytes in order, and the index of a large one."""
+    """Measure the virtual BAM by itself: reading all of its bytes in order, and the index of a large one."""
     dataset = bench.dataset(alignments)
     speeds = [_inprocess("bridge", dataset)["speed"] for _ in range(bench.rounds)]
     speed = median(speeds)
@@ -43,7 +43,7 @@ def virtual(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def sums(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """What a receipt costs a conversion: the sums of all records."""
+    """Measure what sums of all records, which a receipt needs, add to a conversion."""
     spent = median(_inprocess("sums", bench.dataset(alignments))["seconds"] for _ in range(bench.rounds))
     (convert,) = measure(lambda _: [bench.conversion(alignments)], bench.rounds)
     share = 100 * spent / (convert.cpu - spent)
@@ -56,7 +56,7 @@ def _inprocess(what: str, dataset: Path) -> dict:
 
 
 def clients(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Programs that read all of it: CPU and wall time."""
+    """Measure the CPU and wall time of programs that read the whole file."""
     if not has("fusermount3"):
         return
     mountpoint = bench.scratch / "mnt"
@@ -81,7 +81,7 @@ def clients(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def region(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """1 kb of a dataset that has just been mounted, twice: what it takes more than of the BAM, in ms."""
+    """Measure how many ms more than from the BAM it takes to read 1 kb of a dataset that was just mounted, twice."""
     if not (has("fusermount3") and has("samtools")):
         return
     mountpoint = bench.scratch / "mnt"

@@ -1,6 +1,6 @@
-"""Draws a table's rows, given as JSON on standard input: python benchmarks/harness/plot.py bench|scale OUT.svg
+"""Draw the rows of a table, given as JSON on standard input: python benchmarks/harness/plot.py bench|scale OUT.svg
 
-A process of its own: matplotlib would make the measuring one large (see `process`).
+This is a separate process, because matplotlib would make the process that measures large (see `process`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-OURS, THEIRS, MORE = "#0072b2", "#999999", "#d55e00"  # told apart by the colour-blind too
+OURS, THEIRS, MORE = "#0072b2", "#999999", "#d55e00"  # colour-blind people can distinguish these, too
 PEERS = ("#999999", "#e69f00", "#009e73", "#cc79a7")
 mpl.rcParams.update(
     {"svg.hashsalt": "bams3", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -22,7 +22,7 @@ mpl.rcParams.update(
 
 
 def bench(rows: list[dict]) -> plt.Figure:
-    """Sizes as parts of the BAM's, and how many times less than each peer bams3 needs."""
+    """Draw sizes relative to the BAM, and how many times less than each peer bams3 needs."""
     sizes: dict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row["what"] == "size":
@@ -70,7 +70,7 @@ def draw_times(axes: plt.Axes, rows: list[dict]) -> None:
 
 
 def scale(rows: list[dict]) -> plt.Figure:
-    """CPU time per read, size and memory against what grows."""
+    """Draw CPU time per byte of BAM, size and memory, depending on the quantity that grows."""
     names = list(dict.fromkeys(row["axis"] for row in rows))
     figure, grid = plt.subplots(4, len(names), figsize=(4 * len(names), 12), squeeze=False)
     for column, axis in enumerate(names):

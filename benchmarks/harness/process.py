@@ -1,7 +1,7 @@
-"""Whole processes, measured: CPU seconds, wall seconds, peak memory.
+"""Measurement of whole processes: CPU seconds, wall seconds, and peak memory.
 
-The peak that Linux reports of a child is at least what its parent occupied when it was started. So this
-process stays small: it imports neither numpy nor pysam, and leaves to children what needs them.
+The peak that Linux reports for a child is at least the memory that its parent occupied when it started the child. So
+this process stays small: it does not import numpy and pysam, and leaves what needs them to children.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 BAMS3 = str(Path(sys.executable).with_name("bams3"))
-ENOUGH = 3  # rounds of what takes long
-LONG = 60  # seconds that these rounds take together
+ENOUGH = 3  # number of rounds of slow commands
+LONG = 60  # commands are slow if these rounds together take longer than this many seconds
 
 
 class CommandError(Exception):
@@ -28,7 +28,7 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A process to measure. `writes` is removed before each run; standard output goes to `stdout`."""
+    """A process to measure. `writes`: removed before each run. `stdout`: file for its standard output."""
 
     argv: Sequence[str | Path]
     writes: Path | None = None
@@ -37,8 +37,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds (user and system, children included), wall seconds, and peak resident memory (MB, 10^6 bytes)
-    of the largest process."""
+    """What a process used.
+
+    `cpu`: CPU seconds (user and system, including children). `wall`: wall seconds. `peak`: peak resident memory of the
+    largest process, in MB (10^6 bytes).
+    """
 
     cpu: float
     wall: float
@@ -64,7 +67,7 @@ def run(command: Command) -> Usage:
 
 
 def turns(rounds: int) -> Iterator[int]:
-    """The numbers of the rounds: `rounds` of them, or three if these take over a minute."""
+    """Yield the numbers of the rounds: `rounds` of them, or only three if these take more than a minute."""
     start = time.perf_counter()
     for number in range(rounds):
         if number >= ENOUGH and time.perf_counter() - start > LONG:
@@ -73,8 +76,10 @@ def turns(rounds: int) -> Iterator[int]:
 
 
 def measure(commands: Callable[[int], Sequence[Command]], rounds: int) -> list[Usage]:
-    """Medians of each of `commands(round)`. In every round all of them run, in turn, so that what else the machine
-    does meets all alike."""
+    """Return the medians of each of `commands(round)`.
+
+    In every round, all commands run one after the other, so that other load on the machine affects all of them equally.
+    """
     runs = [[run(command) for command in commands(number)] for number in turns(rounds)]
     return [
         Usage(*map(statistics.median, zip(*map(astuple, usages), strict=True)))
@@ -83,7 +88,7 @@ def measure(commands: Callable[[int], Sequence[Command]], rounds: int) -> list[U
 
 
 def output(*argv: str | Path, all_of_it: bool = False) -> str:
-    """Standard output of a command that is not measured; `all_of_it`: and standard error after it."""
+    """Return the standard output of a command that is not measured. `all_of_it`: also standard error, after it."""
     result = subprocess.run(
         [str(argument) for argument in argv], capture_output=True, text=True, errors="replace"
     )
@@ -93,7 +98,7 @@ def output(*argv: str | Path, all_of_it: bool = False) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory, if it is there."""
+    """Remove a file or a directory, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -101,6 +106,6 @@ def remove(path: Path) -> None:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a directory."""
+    """Return the number of bytes of a file, or of all files below a directory."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

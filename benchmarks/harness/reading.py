@@ -1,4 +1,4 @@
-"""Counts of regions, export, decoding, stats, and what every process pays at its start."""
+"""Counts in regions, export, decoding, stats, and the start-up of processes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from harness.data import Alignments, random_region
 from harness.process import BAMS3, Command, measure, output, remove, run
 from harness.table import Floor, Row, cpu_row, speed_row
 
-EXPORT, DECODE = 500_000, 1_500_000  # reads per CPU second
+EXPORT, DECODE = 500_000, 1_500_000  # least reads per CPU second
 SAM = 1.6  # times less CPU than samtools
-COUNT = {1000: 2, 1_000_000: 5}  # length of a region: ms of CPU
-REGIONS, DATASETS, SECONDS = 100, 50, 10  # counts of every region in every dataset, in so much time
+COUNT = {1000: 2, 1_000_000: 5}  # most ms of CPU time by length of a region in bp
+REGIONS, DATASETS, SECONDS = 100, 50, 10  # most seconds for the counts of every region in every dataset
 INPROCESS = Path(__file__).with_name("inprocess.py")
 
 
 def counts(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Reads in random regions: in process, with the dataset open; samtools as a process for each."""
+    """Count the reads in random regions: in process, with an open dataset; samtools runs a process for each region."""
     for length, limit in COUNT.items():
         regions = [random_region(alignments, seed, length) for seed in range(60 * bench.rounds)]
         said = json.loads(output(sys.executable, INPROCESS, "count", bench.dataset(alignments), *regions))
@@ -42,7 +42,7 @@ def counts(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def many_counts(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Every region in every dataset: copies (hard links) of one."""
+    """Count the reads of every region in every dataset. The datasets are copies (hard links) of one."""
     dataset, folder = bench.dataset(alignments), bench.scratch / "copies"
     remove(folder)
     folder.mkdir()
@@ -78,14 +78,14 @@ def many_counts(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def bed_line(region: str) -> str:
-    """A region string as a line of BED."""
+    """Return a region string as a line of BED."""
     contig, _, place = region.rpartition(":")
     start, _, end = place.partition("-")
     return f"{contig}\t{int(start) - 1}\t{end}\n"
 
 
 def to_bam(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Export; what it writes is the BAM that was converted, byte for byte after decompression."""
+    """Measure the export to BAM, which must be the converted BAM, byte for byte after decompression."""
     target, copied = bench.scratch / "exported.bam", bench.scratch / "copied.bam"
     arguments = ["to-bam", "--overwrite", "--level", "1", "--workers", "1", bench.dataset(alignments), target]
     peers = {}
@@ -105,7 +105,10 @@ def to_bam(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def query(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """All records as SAM, to nowhere, so that only making the text is measured; it is compared once."""
+    """Measure all records as SAM.
+
+    The text is compared once, and discarded when measuring, so that only its making counts.
+    """
     if not has("samtools"):
         return
     ours = [BAMS3, "query", "--workers", "1", bench.dataset(alignments)]
@@ -118,7 +121,7 @@ def query(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def decode(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """All records of a dataset, in process; start-up is not counted."""
+    """Measure the decoding of all records of a dataset, in process, without start-up."""
     speeds = [
         json.loads(output(sys.executable, INPROCESS, "decode", bench.dataset(alignments)))["speed"]
         for _ in range(bench.rounds)
@@ -129,7 +132,7 @@ def decode(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def stats(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Flagstat, from the manifest."""
+    """Measure flagstat, whose numbers come from the manifest."""
     answers = bench.files("flagstat")
     dataset = bench.dataset(alignments)
     argv = {
@@ -140,14 +143,14 @@ def stats(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     argv = {name: words for name, words in argv.items() if name == "bams3" or has(str(words[0]))}
     commands = [Command(words, stdout=answer) for words, answer in zip(argv.values(), answers, strict=False)]
     ours, *theirs = measure(lambda _: commands, bench.rounds)
-    if "samtools flagstat" in argv:  # sambamba's lines are others
+    if "samtools flagstat" in argv:  # the lines of sambamba differ
         same("flagstat", *(answer.read_text() for answer in answers[:2]))
     for name, usage in zip(list(argv)[1:], theirs, strict=True):
         yield cpu_row("stats --flagstat", alignments.name, ours, name, usage)
 
 
 def start_up(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """What every process pays, on a small dataset. The larger of CPU and wall time counts."""
+    """Measure the start-up of processes, with a small dataset. The larger of CPU and wall time counts."""
     run(bench.conversion(alignments))
     dataset, region = bench.dataset(alignments), random_region(alignments, 1)
     limits = {

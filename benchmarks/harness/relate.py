@@ -1,4 +1,4 @@
-"""Who is who among many samples, which are hard links of one: all must be the same."""
+"""Comparison of many samples, which are hard links of one, so that all must be the same."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.process import BAMS3, Command, output, remove, run
 from harness.table import Floor, Row
 
 SAMPLES, SITES = 100, 17_000
-SECONDS = 60  # of wall time, on two cores
+SECONDS = 60  # most seconds of wall time, on two cores
 
 
 def samples(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Count them at common sites, and compare all pairs."""
+    """Count reads of the samples at common sites, and compare all pairs."""
     dataset, folder = bench.dataset(alignments), bench.scratch / "copies"
     remove(folder)
     folder.mkdir()
@@ -40,7 +40,7 @@ def samples(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def write_sites(path: Path, bam: Path) -> int:
-    """Write random positions of a BAM's contigs as a VCF, with alleles of its FASTA; return how many."""
+    """Write random positions of a BAM's contigs as a VCF, with alleles from its FASTA; return their number."""
     chance, count = random.Random(1), 0
     with pysam.FastaFile(str(bam.with_suffix(".fa"))) as fasta, path.open("w") as sites:
         sites.write("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")

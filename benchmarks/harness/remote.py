@@ -1,4 +1,4 @@
-"""Commands that read from a server: their requests, their time, and a proxy that delays each request."""
+"""Measurement of commands that read from a server: requests and time, with a proxy that delays each request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _proxy(*arguments: object) -> None:
 
 @contextmanager
 def delayed(url: str, latency: float) -> Iterator[str]:
-    """A proxy, in a process of its own, that passes on what it gets after `latency` seconds."""
+    """Context manager: yield the URL of a proxy process that passes on requests after `latency` seconds."""
     target, port = urlsplit(url), free_port()
     child = multiprocessing.Process(
         target=_proxy, args=(port, target.hostname, target.port, latency), daemon=True
@@ -62,14 +62,14 @@ def delayed(url: str, latency: float) -> Iterator[str]:
 
 
 def bams3(*arguments: object, **environment: str) -> str:
-    """Run a command; what it prints."""
+    """Run a command, and return what it prints."""
     command = [sys.executable, "-m", "bams3", *map(str, arguments)]
     done = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True)
     return done.stdout
 
 
 def timed(action: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Median of the wall time in seconds."""
+    """Return the median of the wall time of an action, in seconds."""
     spent = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -79,7 +79,7 @@ def timed(action: Callable[[], object], rounds: int = ROUNDS) -> float:
 
 
 def log_of(*arguments: object) -> list[list[str]]:
-    """The requests of a command: method, key, range, bytes, milliseconds, status."""
+    """Return the requests of a command: method, key, range, bytes, milliseconds and status of each."""
     with tempfile.NamedTemporaryFile() as log:
         bams3(*arguments, BAMS3_LOG_REQUESTS=log.name)
         return [line.split("\t") for line in Path(log.name).read_text().splitlines()]

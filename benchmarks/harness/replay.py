@@ -2,11 +2,12 @@
 
 python benchmarks/harness/replay.py BAM DATASET WORKERS …
 
-A run is traced: the tasks of its workers are carried out when they are handed over, one after another, so the CPU time
-of each of them, and of the main thread between them, is measured without contention. What the main thread does next
-depends on the number of workers, but never on time, so a trace has the order of a real run. `Machine` then replays it:
-it has a core for each worker, a queue for the tasks, one for the cores, and one for Python's lock. It leaves out the
-disk. `wall`: its seconds by number of workers; `measured`: those of a real run with two.
+First, a run is traced: each task for a worker is carried out as soon as it is submitted, so tasks run one after the
+other, and their CPU time, and that of the main thread between them, is measured without contention. What the main
+thread does next depends on the number of workers, but never on time, so a trace has the order of events of a real run.
+`Machine` then replays the trace. It has a core for each worker, and queues for tasks, for cores, and for Python's lock.
+The disk is not simulated. The output has `wall`, the predicted seconds by number of workers, and `measured`, the
+seconds of a real run with two workers.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from bams3.parallel.uploads import PENDING, Uploads
 from bams3.parallel.workers import Workers
 from sampled import sampled
 
-SLICE = 1e-3  # seconds after which a simulated thread gives way to others
+SLICE = 1e-3  # seconds after which a simulated thread yields to others
 
 RUN, SUBMIT, WRITE, WAIT = range(4)
 
 
 class Trace:
-    """What the main thread did, in order: it ran for some seconds, handed over task `number`, or waited for it.
+    """What the main thread did, in order: it ran for some seconds, submitted task `number`, or waited for it.
 
     `tasks`: the CPU seconds of each task.
     """
@@ -44,20 +45,20 @@ class Trace:
         self._since = time.thread_time()
 
     def note(self, kind: int, number: int) -> None:
-        """The main thread has run until now, and does this."""
+        """Record that the main thread has run until now, and what it does next."""
         self.steps += [(RUN, time.thread_time() - self._since), (kind, number)]
 
     def go_on(self) -> None:
-        """The main thread runs from now on."""
+        """Record that the main thread runs from now on."""
         self._since = time.thread_time()
 
     def new(self) -> int:
-        """The number of a new task."""
+        """Return the number of a new task."""
         self.tasks.append(0.0)
         return len(self.tasks) - 1
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
-        """As of an executor; carries out the task at once."""
+        """Carry out a task at once; otherwise like the method of an executor."""
         future = Done(self, self.new())
         self.note(SUBMIT, future.number)
         start = time.thread_time()
@@ -71,7 +72,7 @@ class Trace:
 
 
 class Done(Future):  # type: ignore[type-arg]
-    """The future of a task that has been carried out; asking for its result is noted."""
+    """The future of a task that has been carried out. Requests for its result are recorded."""
 
     def __init__(self, trace: Trace, number: int) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class Done(Future):  # type: ignore[type-arg]
 
 
 class TracedUploads(Uploads):
-    """Notes the writing of a chunk as a task that begins when all its row groups are handed over."""
+    """Records the writing of a chunk as a task that begins when all of its row groups have been submitted."""
 
     trace: Trace
 
@@ -111,7 +112,7 @@ class TracedUploads(Uploads):
 
 
 def traced(words: list[str], workers: int) -> Trace:
-    """The trace of a conversion with so many workers."""
+    """Return the trace of a conversion with this number of workers."""
     trace = Trace()
     originals = conversion.Workers, conversion.Uploads
     TracedUploads.trace = trace
@@ -127,19 +128,20 @@ def traced(words: list[str], workers: int) -> Trace:
 
 
 class Locked(NamedTuple):
-    """The part of its time in which a thread holds Python's lock."""
+    """The fraction of its time in which a thread holds Python's lock."""
 
     main: float
     worker: float
 
 
 Wish = tuple[float, bool] | None
-"""What a simulated thread wants: some seconds of a core, with or without the lock; or to sleep until it is woken."""
+"""What a simulated thread requests: some seconds of a core, with or without the lock; or None, to sleep until it is
+woken."""
 Thread = Generator[Wish, None, None]
 
 
 class Machine:
-    """Replays a trace on `workers` cores, with as many threads for tasks, and others that write."""
+    """Replays a trace on `workers` cores, with the same number of threads for tasks, and other threads that write."""
 
     def __init__(self, trace: Trace, workers: int, locked: Locked) -> None:
         self._trace, self._locked = trace, locked
@@ -159,7 +161,7 @@ class Machine:
             self._resume(thread)
 
     def wall(self) -> float:
-        """Carry out everything; returns the seconds that it takes."""
+        """Carry out everything, and return the seconds that it takes."""
         while self._running:
             self._now, _, thread, locked = heappop(self._running)
             self._free += 1
@@ -198,7 +200,7 @@ class Machine:
             self._ready.append((thread, 0.0, False))
 
     def _resume(self, thread: Thread) -> None:
-        """Let a thread say what it wants next."""
+        """Let a thread make its next request."""
         for wish in thread:
             if wish is None:
                 self._asleep.append(thread)
@@ -212,7 +214,7 @@ class Machine:
     def _start(self, thread: Thread, seconds: float, locked: bool) -> None:
         if self._free:
             self._run(thread, seconds, locked)
-        elif locked:  # it keeps others waiting
+        elif locked:  # other threads wait for it
             self._ready.appendleft((thread, seconds, locked))
         else:
             self._ready.append((thread, seconds, locked))
@@ -224,7 +226,7 @@ class Machine:
 
 
 def _sliced(seconds: float, locked: float) -> Iterator[Wish]:
-    """The slices of some work of which a part needs the lock."""
+    """Yield the slices of work, a part of which needs the lock."""
     count = ceil(seconds / SLICE)
     for _ in range(count):
         yield seconds / count * (1 - locked), False
@@ -232,7 +234,7 @@ def _sliced(seconds: float, locked: float) -> Iterator[Wish]:
 
 
 def predict(bam: str, dataset: str, numbers: list[int]) -> dict[str, Any]:
-    """See above."""
+    """Predict wall times; see the docstring of this module."""
     words = ["convert", "--overwrite", bam, dataset]
     shares = sampled([*words, "--workers", "2"])
     own, all_locked, shared = shares["main"], shares["locked"], shares["shared"]

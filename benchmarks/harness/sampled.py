@@ -2,8 +2,9 @@
 
 python benchmarks/harness/sampled.py WORD …
 
-The command has run once before, so that start-up is not part of it. `shared`: the part of the samples in which the main
-thread ran, or the thread that ran held Python's lock; `main` and `locked` are these two alone.
+The command runs once before it is sampled, so that start-up is not included. `locked`: the fraction of samples in which
+the running thread held Python's lock. `shared`: the fraction in which it did, or was the main thread. `main`: the
+fraction of the CPU time that the main thread used.
 """
 
 from __future__ import annotations

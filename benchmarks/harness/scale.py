@@ -1,4 +1,4 @@
-"""How the cost grows with the number of reads, with depth, and with the length of reads."""
+"""The growth of costs with the number of reads, with depth, and with the length of reads."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.table import Row
 READS = (100_000, 1_000_000, 10_000_000, 50_000_000)
 DEPTHS, GENOME = (1, 8, 30, 300), 3_000_000
 LENGTHS, BASES = (100, 250, 1000, 10_000, 50_000), 90_000_000
-LONG = 1000  # bases: from here as a nanopore reads
+LONG = 1000  # bases from which reads are simulated like those of a nanopore
 
 
 def axes(scale: float) -> dict[str, dict[float, Alignments]]:
-    """What grows → its value → the data. `scale`: of all sizes, for a trial."""
+    """Return the data, by the quantity that grows and by its value. `scale`: factor for all sizes, for a trial."""
 
     def reads_at(depth: int, bases: int, length: int) -> int:
         return max(2, int(scale * depth * bases / length))
@@ -35,7 +35,7 @@ def axes(scale: float) -> dict[str, dict[float, Alignments]]:
 
 
 def rows(bench: Bench, scale: float) -> Iterator[tuple[str, float, Row]]:
-    """(what grows, its value, row). The floors are for other data."""
+    """Yield (what grows, its value, row), without floors, which are for other data."""
     formats = {name: FORMATS[name] for name in (BAM, CRAM)}
     for axis, data in axes(scale).items():
         for value, alignments in data.items():
@@ -48,7 +48,7 @@ def rows(bench: Bench, scale: float) -> Iterator[tuple[str, float, Row]]:
 
 
 def throughput(alignments: Alignments, made: list[Row]) -> Row:
-    """MB of BAM per CPU second of convert."""
+    """Return a row with the MB of BAM per CPU second of convert."""
     spent: Usage = next(row.usages[0] for row in made if row.what == "convert")
     speed = alignments.bam.stat().st_size / 1e6 / spent.cpu
     return Row("convert, speed", alignments.name, "MB of BAM/CPU-s", speed)

@@ -1,4 +1,4 @@
-"""What more workers cannot speed up: the CPU time of the main thread, and that under Python's lock."""
+"""The work that more workers can't speed up: that of the main thread, and that under Python's lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SAMPLED, REPLAY = (Path(__file__).with_name(name) for name in ("sampled.py", "re
 
 
 def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """By number of workers; with one, everything is in the main thread, so only the lock tells."""
+    """Measure both, by number of workers.
+
+    With one, everything is in the main thread, so only the lock is informative.
+    """
     dataset = bench.dataset(alignments)
     region = random_region(alignments, seed=1, length=1_000_000)
     commands = {
@@ -41,7 +44,7 @@ def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def replayed(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """What a simulation of many workers, with the measured times of tasks, predicts for a conversion."""
+    """Predict a conversion with many workers, by a simulation with the measured times of tasks."""
     words = [str(alignments.bam), str(bench.scratch / "serial.bams3"), *map(str, SIMULATED)]
     runs = [json.loads(output(sys.executable, REPLAY, *words).splitlines()[-1]) for _ in turns(bench.rounds)]
 
@@ -58,7 +61,7 @@ def replayed(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def sampled(*words: str | Path) -> dict[str, float]:
-    """What `sampled.py` says of a command."""
+    """Return the output of `sampled.py` for a command."""
     return json.loads(output(sys.executable, SAMPLED, *words).splitlines()[-1])
 
 
@@ -75,5 +78,5 @@ def _rows(what: str, data: str, runs: list[dict[str, float]], floor: int | None)
 
 
 def speed_up(shared: float, workers: int) -> float:
-    """Amdahl's law: the gain by some workers if only one of them at a time can do the part `shared` of the work."""
+    """Return the speed-up by Amdahl's law if only one worker at a time can do the fraction `shared` of the work."""
     return 1 / (shared + (1 - shared) / workers)

@@ -1,4 +1,4 @@
-"""How soon `bams3 serve` answers: one client, many at once, and the page."""
+"""Response times of `bams3 serve`: for one client, for many clients at once, and for the page."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
 from servers import nginx
 
-CLIENTS, LENGTH = 50, 10_000  # at once, each for regions of so many bp
-SECONDS, SHORT = 60, 6  # that they ask; in a quick run
+CLIENTS, LENGTH = 50, 10_000  # simultaneous clients; length of the regions that they request, in bp
+SECONDS, SHORT = 60, 6  # duration of their requests; the same in a quick run
 LITTLE = 512  # MiB
-MORE = 15  # ms more than samtools needs of the BAM
+MORE = 15  # most ms in addition to what samtools needs for the BAM
 
 
 @contextmanager
 def server(bench: Bench, dataset: Path, *options: str) -> Iterator[tuple[str, str]]:
-    """Yield the URL of a server on both cores and the name of the dataset there."""
+    """Context manager: yield the URL of a server with two workers, and the name of the dataset there."""
     command = [BAMS3, "serve", "--port", "0", "--workers", "2", *options, str(dataset)]
     with (
         open(bench.scratch / "serve.log", "wb") as log,
@@ -48,8 +48,10 @@ def server(bench: Bench, dataset: Path, *options: str) -> Iterator[tuple[str, st
 
 
 def region(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """1 kb that was asked for before: what it takes more than of the BAM, in ms. What the client itself takes for
-    HTTP, the BAM on a static server tells."""
+    """Measure how many ms more than from the BAM it takes to read 1 kb that was requested before.
+
+    The BAM on a static server shows what the client itself needs for HTTP.
+    """
     if not has("samtools"):
         return
     taken: dict[str, list[float]] = {"": [], "file": [], "htsget": []} | (
@@ -91,7 +93,10 @@ def region(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 
 
 def _static(bench: Bench, alignments: Alignments) -> Path:
-    """A folder with the BAM and its index, of a name that no dataset has: htslib keeps indexes by name."""
+    """Return a folder with the BAM and its index.
+
+    Their name is that of no dataset, because htslib caches indexes by name.
+    """
     folder = bench.scratch / "static"
     folder.mkdir()
     for suffix in ("", ".bai"):
@@ -100,7 +105,7 @@ def _static(bench: Bench, alignments: Alignments) -> Path:
 
 
 def _view(bench: Bench, *place: str) -> str:
-    """htslib keeps the index in the current directory."""
+    """Run samtools view in the scratch folder, because htslib stores the index in the current directory."""
     command = ["samtools", "view", "-c", *place]
     return subprocess.run(
         command, cwd=bench.scratch, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -108,8 +113,10 @@ def _view(bench: Bench, *place: str) -> str:
 
 
 def many(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Clients at once, each of which asks for the reads of random regions by htsget, one after the other; with the
-    memory that the server takes by default, and with half of what keeps all records decoded."""
+    """Measure simultaneous clients, each of which requests the reads of random regions by htsget, one after the other.
+
+    The server has its default memory, and then half of the memory that would keep all records decoded.
+    """
     for memory, options in (("", []), (f", --memory {LITTLE}", ["--memory", str(LITTLE)])):
         yield from _many(bench, alignments, memory, options)
 
@@ -173,7 +180,7 @@ def _ask(
 
 
 def page(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """The depth of human chromosome 1, as the page draws it: until the first portion, and until the last."""
+    """Measure the depth of human chromosome 1, as the page requests it: until the first portion, and until the last."""
     dataset, length = bench.scratch / "tiled.bams3", CHR1 if bench.rounds > 1 else CHR1 // 16
     tiled(bench.dataset(alignments), dataset, length)
     took: tuple[list[float], list[float]] = ([], [])

@@ -1,4 +1,6 @@
-"""Reads of mapping quality 30 or more by reference, by Spark from a dataset and by pysam from its BAM: prints JSON.
+"""Count reads with a mapping quality of at least 30 by reference.
+
+Spark counts in a dataset, pysam in its BAM. The result is printed as JSON.
 
 python benchmarks/harness/spark_count.py DATASET BAM
 """
@@ -21,7 +23,7 @@ SCHEMA = "rname string, mapq int"
 
 
 def by_spark(spark: SparkSession, dataset: str) -> tuple[dict[str, int], float]:
-    """Numbers of reads, and seconds."""
+    """Return the numbers of reads, and the seconds."""
     start = time.perf_counter()
     reads = spark.read.format("bams3").schema(SCHEMA).load(dataset)
     rows = reads.where("mapq >= 30").groupBy("rname").count().collect()
@@ -29,7 +31,7 @@ def by_spark(spark: SparkSession, dataset: str) -> tuple[dict[str, int], float]:
 
 
 def by_pysam(bam: str) -> tuple[dict[str, int], float]:
-    """The same."""
+    """Return the same from the BAM."""
     start = time.perf_counter()
     with pysam.AlignmentFile(bam) as reads:
         counts = Counter(read.reference_id for read in reads if read.mapping_quality >= 30)
@@ -38,7 +40,7 @@ def by_pysam(bam: str) -> tuple[dict[str, int], float]:
 
 
 def bytes_of(dataset: str) -> int:
-    """What tasks of the query read, and those who plan them."""
+    """Return the number of bytes that the query's tasks, and their planning, read."""
     counter = BytesRead()
     schema = StructType.fromDDL(SCHEMA)
     reader = bams3.api.spark.Bams3Reader(schema, {"path": dataset})

@@ -1,4 +1,4 @@
-"""The table: rows, floors, and the machine that they were measured on."""
+"""The table: rows, floors, and the machine on which they were measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("what", "data", "bams3", "peer", "peer's", "ratio", "wall s", "peak M
 
 @dataclass(frozen=True)
 class Floor:
-    """What bams3 has to reach, and whether it does."""
+    """What bams3 must reach, and whether it does."""
 
     text: str
     reached: bool
@@ -25,7 +25,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Row:
-    """What bams3 needs and what its peer does, in `unit`: less is better where there is a peer. `usages`: of both."""
+    """What bams3 and a peer need, in `unit`; with a peer, less is better. `usages`: the usages of both."""
 
     what: str
     data: str
@@ -38,7 +38,7 @@ class Row:
 
     @property
     def ratio(self) -> str:
-        """Of sizes, bams3's over the peer's; else how many times less bams3 needs, or more."""
+        """For sizes, that of bams3 divided by the peer's; otherwise, how many times less or more bams3 needs."""
         if self.theirs is None:
             return ""
         if self.unit == SIZE:
@@ -47,7 +47,7 @@ class Row:
         return f"{factor:.3g} x less" if factor >= 1 else f"{1 / factor:.3g} x more"
 
     def cells(self) -> list[str]:
-        """The row's text, column by column."""
+        """Return the text of the row for each column."""
         theirs = "" if self.theirs is None else figure(self.theirs, self.unit)
         walls = " / ".join(f"{usage.wall:.3g}" for usage in self.usages)
         peaks = " / ".join(map(peak, self.usages))
@@ -59,45 +59,45 @@ class Row:
 def cpu_row(
     what: str, data: str, ours: Usage, peer: str, theirs: Usage, times_less: float | None = None
 ) -> Row:
-    """CPU seconds of two processes; the floor is how many times less bams3 has to need."""
+    """Return a row with the CPU seconds of two processes. The floor is how many times less bams3 must need."""
     floor = Floor(f"≥ {times_less:g} x less", theirs.cpu >= times_less * ours.cpu) if times_less else None
     return Row(what, data, "CPU-s", ours.cpu, peer, theirs.cpu, (ours, theirs), floor)
 
 
 def speed_row(what: str, data: str, records: int, ours: Usage, floor: int | None = None) -> Row:
-    """Reads per CPU second."""
+    """Return a row with the reads per CPU second."""
     speed = records / ours.cpu
     reached = Floor(f"≥ {floor:,} reads/CPU-s", speed >= floor) if floor else None
     return Row(what, data, "reads/CPU-s", speed, floor=reached)
 
 
 def size_row(what: str, data: str, ours: int, peer: str, theirs: int, floor: float | None = None) -> Row:
-    """Bytes on disk; the floor is the largest allowed ratio to the peer's."""
+    """Return a row with the bytes on disk. The floor is the largest allowed ratio to the peer's."""
     allowed = Floor(f"≤ {floor:.2f} x", ours <= floor * theirs) if floor else None
     return Row(what, data, SIZE, ours, peer, theirs, floor=allowed)
 
 
 def figure(value: float, unit: str) -> str:
-    """A number and its unit."""
+    """Return a number with its unit, as text."""
     if unit == SIZE:
         return f"{value / 1e6:.4g} MB"
     return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
 def peak(usage: Usage) -> str:
-    """Peak memory in MB; that of a process smaller than this one can't be told (see `process`)."""
+    """Return the peak memory in MB. For a process smaller than this one, it is unknown (see `process`)."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return f"{usage.peak:.0f}" if usage.peak > own else f"≤ {own:.0f}"
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """The table."""
+    """Return the table in Markdown."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def machine(peers: Sequence[str], rounds: int) -> str:
-    """CPU, cores, OS, versions and how it was measured, as a list."""
+    """Return a list in Markdown: CPU, cores, OS, versions, and how it was measured."""
     versions = "; ".join(map(version, peers))
     lines = [
         f"CPU: {processor()}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.2f} at the start",
@@ -110,7 +110,7 @@ def machine(peers: Sequence[str], rounds: int) -> str:
 
 
 def version(tool: str) -> str:
-    """The first line that a tool prints of its version, or that it is missing."""
+    """Return the first line that a tool prints about its version, or that it is missing."""
     try:
         said = output(tool, "--version", all_of_it=True)
         return next(line.strip() for line in said.splitlines() if line.strip())
@@ -121,7 +121,7 @@ def version(tool: str) -> str:
 
 
 def processor() -> str:
-    """The CPU's name and its clock, as the kernel tells them."""
+    """Return the name of the CPU and its clock rate, as reported by the kernel."""
     known = dict(
         (part.strip() for part in line.split(":", 1))
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -132,5 +132,5 @@ def processor() -> str:
 
 
 def system() -> str:
-    """The distribution's name."""
+    """Return the name of the operating system's distribution."""
     return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())

@@ -1,4 +1,4 @@
-"""A dataset in the shape of a long contig: the reads of one window in every window, without bases and tags."""
+"""A dataset with a long contig that has the reads of one window in every window, without bases and tags."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEPT = [field for field in FIELDS if field not in ("SEQ", "QUAL")]
 
 
 def tiled(source: Path, target: Path, length: int = CHR1) -> None:
-    """Make a dataset of one contig, chr1 of `length` bp, from the largest chunk of the first contig of another one.
+    """Make a dataset with one contig, chr1 of `length` bp, from the largest chunk on another dataset's first contig.
 
-    Depth does not look at bases, qualities and tags, so what is read for it is what a whole dataset has.
+    Depth does not depend on bases, qualities and tags, so the same data are read for it as from a whole dataset.
     """
     dataset = DatasetReader(source)
     step = dataset.manifest.chunk_size
@@ -47,7 +47,7 @@ def tiled(source: Path, target: Path, length: int = CHR1) -> None:
 
 
 def _moved(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, number: int, by: int) -> bytes:
-    """Records `by` bp further on, whose names begin with a number."""
+    """Return records that are shifted by `by` bp, and whose names begin with a number."""
     data = data.copy()
     places = starts[:, None] + np.arange(FIXED.itemsize)
     fixed = data[places].view(FIXED)[:, 0]

@@ -1,12 +1,13 @@
-"""What lossy conversions cost and save: variants that bcftools calls, sizes, and CPU time.
+"""Costs and savings of lossy conversions: variants that bcftools calls, sizes, and CPU time.
 
-    python benchmarks/lossy/run.py                       # the tables below; some three minutes
-    python benchmarks/lossy/run.py variants ce.fa        # one of them; on the contigs of another FASTA
-    python benchmarks/lossy/run.py sizes reads.bam       # of other BAMs
+    python benchmarks/lossy/run.py                       # both tables; takes about three minutes
+    python benchmarks/lossy/run.py variants ce.fa        # only variants, on the contigs of another FASTA
+    python benchmarks/lossy/run.py sizes reads.bam       # only sizes, of other BAMs
 
-Variants: diploid samples are made of a real sequence, by default that of the human reads in tests/data, with an SNV
-every 300 bp and an indel every 1,200. Reads are simulated at 30x, and bwa mem aligns them. What bcftools calls in the
-dataset is compared with what was put in, and with what it calls in the lossless dataset. Tables go to standard output.
+For the variants, diploid samples are made from a real sequence, by default that of the human reads in tests/data, with
+an SNV every 300 bp and an indel every 1,200 bp. Reads are simulated at 30x, and aligned by bwa mem. The variants that
+bcftools calls in the dataset are compared with the simulated ones, and with those that it calls in the lossless
+dataset. Tables go to standard output.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from simulator.genome import BASES, Donor, Genome, make_donor, snvs  # noqa: E40
 from simulator.short import short_records  # noqa: E402
 
 LOSSES = ("", "bin8", "illumina4", "crumble-like")
-HUMAN = ("chr4:115922321-115938000", "chrX:101031579-101090700")  # where NA12878's reads are
+HUMAN = ("chr4:115922321-115938000", "chrX:101031579-101090700")  # the regions with reads of NA12878
 SAMPLES, PROFILES = range(3), ("hiseq", "novaseq")
 SNV_EVERY, INDEL_EVERY, DEPTH, LENGTH = 300, 1200, 30, 150
 READS = ("illumina_wgs_NA12878", "pacbio_hifi_basemods_HG002", "nanopore_NA12878")
@@ -48,7 +49,7 @@ Calls = dict[Variant, int]
 
 
 def human() -> Iterator[tuple[str, bytes]]:
-    """The consensus of real reads of a human."""
+    """Yield the consensus of real human reads."""
     Path("human.bam").symlink_to(TEST_DATA / "illumina_wgs_NA12878.bam")
     pysam.index("human.bam")
     for number, region in enumerate(HUMAN, 1):
@@ -70,7 +71,7 @@ def genome_of(sequences: Sequence[tuple[str, bytes]]) -> Genome:
 
 
 def truth_of(genome: Genome, donor: Donor) -> Iterator[tuple[Variant, int]]:
-    """What was put in: variants, and the number of haplotypes with each. Indels stand where they were made."""
+    """Yield the simulated variants, and the number of haplotypes with each. Indels are where they were made."""
     letters = np.frombuffer(BASES, np.uint8)
     for contig, position, base, copies in snvs(genome, donor):
         at = int(genome.offsets[genome.names.index(contig)]) + position
@@ -106,7 +107,7 @@ def calls_of(text: str) -> Calls:
 
 
 def normalized(genome: Genome, truth: Iterator[tuple[Variant, int]]) -> Calls:
-    """The truth as bcftools writes variants."""
+    """Return the simulated variants in the form in which bcftools writes variants."""
     lines = ["##fileformat=VCFv4.2", '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">']
     lines += [
         f"##contig=<ID={name},length={length}>"
@@ -121,7 +122,7 @@ def normalized(genome: Genome, truth: Iterator[tuple[Variant, int]]) -> Calls:
 
 
 def aligned(genome: Genome, seed: int, profile: str) -> Calls:
-    """Write sample.bam, and return what its sample has."""
+    """Write sample.bam, and return the variants of its sample."""
     rng = np.random.default_rng([seed, 5])
     donor = make_donor(rng, genome, SNV_EVERY, INDEL_EVERY)
     count = len(genome.codes) * DEPTH // LENGTH
@@ -137,7 +138,7 @@ def aligned(genome: Genome, seed: int, profile: str) -> Calls:
 
 
 def called(loss: str) -> Calls:
-    """What bcftools calls in a dataset with a loss."""
+    """Return what bcftools calls in a dataset with a loss."""
     options = f"--qualities {loss}" if loss else ""
     shell(f"'{BAMS3}' convert --overwrite --workers 1 {options} sample.bam d.bams3")
     return calls_of(shell(

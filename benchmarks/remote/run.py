@@ -1,8 +1,8 @@
-"""Reading from object storage, with latency: requests, bytes and times beside their floors, as a table.
+"""Reading from object storage with latency: a table of requests, bytes and times, with their floors.
 
-    python benchmarks/remote/run.py            # 2.4 M and 200 k reads (simulated the first time); some three minutes
+    python benchmarks/remote/run.py            # 2.4 M and 200 k reads, simulated the first time; about three minutes
 
-nginx serves datasets and a BAM on the loopback interface; a proxy holds each request back for as long as a row says.
+nginx serves datasets and a BAM on the loopback interface. A proxy delays each request by the time that a row states.
 The table goes to standard output and to results/DATE-remote.md.
 """
 
@@ -36,11 +36,12 @@ IN_FLIGHT = 32
 DATASETS, REGIONS = 50, 100
 
 
-# Processes of their own, called with the name of the function: a limit of requests holds for a process.
+# These functions run in separate processes, called with the name of the function, because a limit on requests applies
+# to a process.
 
 
 def coverage(url: str, prefix: str) -> float:
-    """Seconds of a coverage run, the imports left out."""
+    """Return the seconds of a coverage run, without imports."""
     from bams3.cli import main
 
     main(["coverage", "-n", "-c", "none", url, "-o", prefix])
@@ -50,7 +51,7 @@ def coverage(url: str, prefix: str) -> float:
 
 
 def download(url: str) -> float:
-    """Bytes a second of fetching every row group, in order, without decoding."""
+    """Return the bytes per second when every row group is fetched in order, without decoding."""
     from bams3.dataset.prefetch import plan_all
     from bams3.dataset.reader import DatasetReader
     from bams3.select.query import RecordFilter, row_group_jobs
@@ -63,7 +64,7 @@ def download(url: str) -> float:
 
 
 def obstore(url: str, *paths: str) -> float:
-    """Bytes a second of the same objects by obstore alone."""
+    """Return the bytes per second when obstore alone fetches the same objects."""
     from obstore.store import HTTPStore
 
     start = time.perf_counter()
@@ -74,14 +75,14 @@ def obstore(url: str, *paths: str) -> float:
 
 
 def alone(function: Callable[..., float], *arguments: object, **environment: str) -> float:
-    """What a function of this file gives in a process of its own."""
+    """Return the result of a function of this file in a separate process."""
     command = [sys.executable, __file__, function.__name__, *map(str, arguments)]
     done = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
-    """Print the table, and keep it."""
+    """Print the table, and write it to a file."""
     deep, sparse = simulated("hiseq", 2_400_000), simulated("hiseq", 200_000, depth=1)
     binned = simulated("novaseq", 2_400_000)
     load = f"{os.getloadavg()[0]:.2f}"
@@ -110,11 +111,11 @@ def main() -> None:
 
 
 Line = tuple[str, str, str]
-"""What is measured, its floor, what came out."""
+"""What is measured, the floor, and the result."""
 
 
 def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
-    """All lines of the table."""
+    """Yield all lines of the table."""
     from bams3.bam.regions import parse_regions
     from bams3.dataset.reader import DatasetReader
 
@@ -169,7 +170,7 @@ def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
 
 
 def bridge_rows(url: str, folder: Path, region: str, touched: int) -> Iterator[Line]:
-    """Requests and bytes of 1 kb through a fresh mount, and bytes of columns that a client of htsget asks for."""
+    """Measure requests and bytes for 1 kb through a fresh mount, and bytes of columns that an htsget client gets."""
     dataset, mountpoint = f"{url}/deep.bams3", folder / "mnt"
     client = ["samtools", "view", "-c", mountpoint / "deep.bam", region]
     log = log_of("mount", dataset, mountpoint, "--", *client)
@@ -202,7 +203,7 @@ def bridge_rows(url: str, folder: Path, region: str, touched: int) -> Iterator[L
 
 
 def coverage_rows(url: str, folder: Path, name: str, reads: str, floor: str) -> Iterator[Line]:
-    """Requests and bytes of the coverage of a dataset."""
+    """Measure requests and bytes for the coverage of a dataset."""
     from bams3.dataset.reader import DatasetReader
 
     manifest = DatasetReader(folder / f"www/{name}.bams3").manifest
@@ -217,7 +218,7 @@ def coverage_rows(url: str, folder: Path, name: str, reads: str, floor: str) -> 
 
 
 def window_row(url: str, folder: Path) -> Line:
-    """Bytes of a BAM that converting one of its windows reads, beyond those that its index names."""
+    """Measure how many bytes of a BAM are read to convert a window, in addition to those that its index lists."""
     from bams3.sources.bam import open_source
     from bams3.sources.files import input_at
     from bams3.sources.index import Index

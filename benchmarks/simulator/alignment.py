@@ -1,4 +1,4 @@
-"""From a slice of the donor to CIGAR, NM and MD: each of its bases knows where it stands."""
+"""CIGAR, NM and MD of a slice of the donor, from the reference positions of its bases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulator.genome import BASES, Genome
 
 
 def deletions(ref: np.ndarray, inserted: np.ndarray) -> np.ndarray:
-    """For each base of a read: how many reference bases are deleted just before it (0 on inserted bases)."""
+    """Return, for each base of a read, how many reference bases are deleted right before it (0 for inserted bases)."""
     gaps = np.zeros(len(ref), np.int64)
     matched = np.flatnonzero(~inserted)
     gaps[matched[1:]] = np.diff(ref[matched]) - 1
@@ -20,7 +20,7 @@ def deletions(ref: np.ndarray, inserted: np.ndarray) -> np.ndarray:
 
 
 def cigar_of(ref: np.ndarray, inserted: np.ndarray) -> list[tuple[int, str]]:
-    """Operations of an aligned stretch that begins and ends with a match."""
+    """Return the CIGAR operations of an aligned stretch that begins and ends with a match."""
     gaps = deletions(ref, inserted)
     turns = np.flatnonzero((inserted[1:] != inserted[:-1]) | (gaps[1:] > 0)) + 1
     starts = np.concatenate([[0], turns])
@@ -36,7 +36,7 @@ def cigar_of(ref: np.ndarray, inserted: np.ndarray) -> list[tuple[int, str]]:
 
 
 def edits_of(codes: np.ndarray, ref: np.ndarray, inserted: np.ndarray, genome: Genome) -> tuple[int, bytes]:
-    """NM and MD of an aligned stretch that begins and ends with a match."""
+    """Return NM and MD of an aligned stretch that begins and ends with a match."""
     gaps = deletions(ref, inserted)[~inserted]
     stood_on = ref[~inserted]
     reference = genome.codes[stood_on]
@@ -57,7 +57,7 @@ def edits_of(codes: np.ndarray, ref: np.ndarray, inserted: np.ndarray, genome: G
 
 @dataclass
 class Cigars:
-    """Each distinct CIGAR once: its text and its packed form, by number; number 0 is `*`."""
+    """All distinct CIGARs: their texts and packed forms, by number. Number 0 is `*`."""
 
     texts: list[bytes] = field(default_factory=lambda: [b"*"])
     packed: list[bytes] = field(default_factory=lambda: [b""])

@@ -1,7 +1,7 @@
-"""The genome and a sample of it.
+"""The genome, and a sample of it.
 
-Bases are codes 0-4 (A C G T N); positions are 0-based; contigs lie back to back in one array. The sample's
-two haplotypes are one array too (`Donor`): each base knows the reference position it stands on.
+Bases are codes 0-4 (A C G T N), and positions are 0-based. The contigs are concatenated in one array. The two
+haplotypes of the sample are one array, too (`Donor`), with the reference position of each base.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ BASES = b"ACGTN"
 
 @dataclass
 class Genome:
-    """Contigs back to back: `codes` uint8; contig i is codes[offsets[i]:offsets[i + 1]]."""
+    """Concatenated contigs. `codes`: uint8; contig i is codes[offsets[i]:offsets[i + 1]]."""
 
     names: list[str]
     offsets: np.ndarray
     codes: np.ndarray
-    repeats: np.ndarray  # bool: the base lies in a copy of a repeat, so reads map there with low quality
+    repeats: np.ndarray  # bool: the base is in a copy of a repeat, so reads map there with low quality
     first: int = 0  # reference id of contig 0
 
     def lengths(self) -> list[int]:
@@ -31,8 +31,11 @@ class Genome:
 
 
 def make_genome(rng: np.random.Generator, total: int, contigs: int, first: int = 0) -> Genome:
-    """`total` bases in `contigs` contigs of falling length, with a gap of Ns at each start, GC content that
-    varies, interspersed repeats and microsatellites; `first`: the reference id of contig 0."""
+    """Make a genome of `total` bases in `contigs` contigs of decreasing length.
+
+    Each contig begins with a gap of Ns. The genome has varying GC content, interspersed repeats and microsatellites.
+    `first`: the reference id of contig 0.
+    """
     weights = np.arange(contigs, 0, -1)
     offsets = np.concatenate([[0], np.cumsum(total * weights // weights.sum())]).astype(np.int64)
     total = int(offsets[-1])
@@ -57,10 +60,12 @@ def make_genome(rng: np.random.Generator, total: int, contigs: int, first: int =
 
 @dataclass
 class Donor:
-    """Both haplotypes of a sample, back to back. Base i stands on reference position `ref[i]` (of the
-    concatenated contigs); an inserted base (`inserted[i]`) on that of the base before it. `breaks[i]` counts
-    the places up to i where the haplotype is not colinear with the reference: a slice without indels has the
-    same count at both ends."""
+    """The two concatenated haplotypes of a sample.
+
+    Base i is at reference position `ref[i]` (of the concatenated contigs). An inserted base (`inserted[i]`) has the
+    position of the base before it. `breaks[i]` is the number of places up to i where the haplotype is not colinear with
+    the reference, so a slice without indels has the same number at both ends.
+    """
 
     codes: np.ndarray
     ref: np.ndarray
@@ -69,7 +74,7 @@ class Donor:
     bounds: np.ndarray  # ends of the contigs of either haplotype, in this array
 
     def place(self, rng: np.random.Generator, count: int, length: int | np.ndarray) -> np.ndarray:
-        """`count` starts such that [start, start + length) lies within one contig, outside its gap."""
+        """Return `count` random starts such that [start, start + length) is within one contig, outside of its gap."""
         lengths = np.broadcast_to(length, count)
         starts = np.zeros(count, np.int64)
         todo = np.arange(count)
@@ -90,7 +95,7 @@ class Donor:
 def make_donor(
     rng: np.random.Generator, genome: Genome, snv_every: int = 1000, indel_every: int = 8000
 ) -> Donor:
-    """A sample with SNVs and indels, one in so many bp; two of three are heterozygous."""
+    """Make a sample with an SNV per `snv_every` bp and an indel per `indel_every` bp; two thirds are heterozygous."""
     total = len(genome.codes)
     sites = np.sort(rng.choice(total, total // snv_every, replace=False))
     snv_alt = (genome.codes[sites] + rng.integers(1, 4, len(sites))) % 4
@@ -122,7 +127,7 @@ def make_donor(
 
 
 def snvs(genome: Genome, donor: Donor) -> Iterator[tuple[str, int, str, int]]:
-    """The SNVs of a sample, in order: contig, 0-based position, alternative base, number of haplotypes with it."""
+    """Yield a sample's SNVs in order: contig, 0-based position, alternative base, number of haplotypes with it."""
     differ = np.flatnonzero(~donor.inserted & (donor.codes != genome.codes[donor.ref]))
     carriers = Counter(zip(donor.ref[differ].tolist(), donor.codes[differ].tolist(), strict=True))
     for (at, code), copies in sorted(carriers.items()):

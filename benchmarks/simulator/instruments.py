@@ -1,4 +1,4 @@
-"""Names and qualities of short reads, as sequencing instruments write them."""
+"""Names and qualities of short reads, like those of sequencing instruments."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Instrument:
-    """A read's badness at a cycle is a normal number that depends on the cycle before (`correlation`); the read's own
-    level, the first cycles and the last ones add to it; `limits` cut it into `values`, best first.
+    """A model of an instrument's base qualities.
 
-    The figures were fitted to zlib's bytes per read and the entropies (of a quality; given the one before; given
-    that and the cycle) of reads from HiSeq X and NovaSeq instruments with binned qualities: 42 bytes and 1.9, 1.75,
-    1.65 bits; 16 bytes and 0.55, 0.53, 0.52 bits.
+    The badness of a read at a cycle is a normal number that depends on the cycle before (`correlation`). The level of
+    the read (`level`), the first cycles, and the last ones (`rise`) add to it. `limits` divide it into `values`, best
+    first.
+
+    The parameters were fitted to reads from HiSeq X and NovaSeq instruments with binned qualities: to the bytes per
+    read after compression with zlib, and to the entropies of a quality (alone; given the one before; given that and the
+    cycle). These are 42 bytes and 1.9, 1.75, 1.65 bits for HiSeq X, and 16 bytes and 0.55, 0.53, 0.52 bits for NovaSeq.
     """
 
     name: str
@@ -24,7 +27,7 @@ class Instrument:
     correlation: float
     level: float
     rise: float
-    capped: int  # cycles at a read's start that never have the best value
+    capped: int  # number of cycles at the start of a read that never have the best value
 
 
 INSTRUMENTS = {
@@ -39,7 +42,7 @@ INSTRUMENTS = {
 
 
 def qualities(rng: np.random.Generator, count: int, length: int, instrument: Instrument) -> np.ndarray:
-    """uint8 (count, length), first cycle first."""
+    """Return random qualities, uint8 of shape (count, length), with the first cycle first."""
     badness = rng.standard_normal((length, count), np.float32)
     fresh = np.float32((1 - instrument.correlation**2) ** 0.5)
     for cycle in range(1, length):
@@ -56,7 +59,7 @@ def qualities(rng: np.random.Generator, count: int, length: int, instrument: Ins
 
 
 def pair_names(rng: np.random.Generator, count: int, instrument: Instrument, run: int) -> list[bytes]:
-    """Distinct names of one run, in no order: instrument:run:flow cell:lane:tile:x:y, ended by NUL."""
+    """Return distinct names of one run in random order: instrument:run:flow cell:lane:tile:x:y and a NUL."""
     sites = np.unique(rng.integers(0, 4 * 2 * 678 << 30, count + count // 100 + 100))
     sites = rng.permutation(sites)[:count]
     lane, tile = sites >> 30 & 3, sites >> 32

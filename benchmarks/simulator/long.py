@@ -1,4 +1,4 @@
-"""Long reads, as a nanopore gives them, one by one."""
+"""Long reads, like those of a nanopore, made one by one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOWHERE = 1 << 30  # sorts after every contig
 
 @dataclass
 class Stretch:
-    """An aligned part of a long read: its bases (codes), qualities, and the alignment."""
+    """An aligned part of a long read: its bases (codes) and their alignment."""
 
     codes: np.ndarray
     ref: np.ndarray
@@ -40,7 +40,7 @@ class Stretch:
 
 
 def long_stretch(rng: np.random.Generator, genome: Genome, donor: Donor, start: int, length: int) -> Stretch:
-    """donor[start : start + length] as a nanopore reads it: 2-3 % each of mismatches and indels."""
+    """Return donor[start : start + length] with the errors of a nanopore: 2-3 % each of mismatches and indels."""
     skipped = rng.random(length) < 0.02
     skipped[1:] |= skipped[:-1] & (rng.random(length - 1) < 0.4)
     extra = np.where(rng.random(length) < 0.02, rng.geometric(0.6, length), 0)
@@ -59,7 +59,7 @@ def long_stretch(rng: np.random.Generator, genome: Genome, donor: Donor, start: 
 
 
 def long_qualities(rng: np.random.Generator, length: int) -> np.ndarray:
-    """Correlated along the read, mostly 5-30."""
+    """Return random qualities, correlated along the read and mostly 5-30."""
     noise = np.convolve(rng.standard_normal(length + 4), [0.3, 0.5, 0.6, 0.5, 0.3], "valid")
     return np.clip(rng.normal(15, 2) + 6.5 * noise, 1, 50).astype(np.uint8)
 
@@ -82,7 +82,10 @@ def long_record(
     group: bytes,
     split: bytes,
 ) -> tuple[int, int, bytes]:
-    """(contig, pos, record) with minimap2's tags; `left` and `right` bases lie outside the stretch."""
+    """Return (contig, pos, record) with the tags of minimap2.
+
+    `left`, `right`: number of bases outside of the stretch.
+    """
     clip = "H" if flag & SUPPLEMENTARY else "S"
     if clip == "H":
         codes, quality = codes[left : len(codes) - right], quality[left : len(quality) - right]
@@ -129,7 +132,7 @@ def unplaced_record(
 
 
 def place_text(genome: Genome, stretch: Stretch, flag: int, left: int, right: int) -> bytes:
-    """An alignment in an SA tag; minimap2 shortens the CIGAR to clips, matches and the difference."""
+    """Return an alignment for an SA tag. minimap2 shortens the CIGAR to clips, matches and the difference."""
     spanned, read = int(stretch.ref[-1] - stretch.ref[0]) + 1, len(stretch.ref)
     gap = f"{read - spanned}I" if read > spanned else f"{spanned - read}D" if spanned > read else ""
     cigar = f"{left}S{min(read, spanned)}M{gap}{right}S"
@@ -147,7 +150,7 @@ def long_read(
     length: int,
     group: bytes,
 ) -> list[tuple[int, int, bytes]]:
-    """All records of one read: its primary, perhaps a supplementary one (a chimera) or a secondary one."""
+    """Return all records of one read: the primary one, and perhaps a supplementary (of a chimera) or secondary one."""
     name, flag = long_name(rng), REVERSE * int(rng.integers(2))
     kind = rng.random()
     head, tail = (rng.integers(0, 4, rng.integers(0, 80), np.uint8) for _ in range(2))
@@ -176,7 +179,7 @@ def long_read(
 
 
 def long_lengths(rng: np.random.Generator, count: int, mean: int, genome: Genome) -> np.ndarray:
-    """Log-normal, from a tenth to five times the mean; never more than a quarter of the longest contig."""
+    """Return log-normal lengths, from a tenth to five times the mean, and at most a quarter of the longest contig."""
     longest = min(5 * mean, max(genome.lengths()) // 4)
     lengths = rng.lognormal(np.log(mean) - 0.32, 0.8, count)
     return np.clip(lengths, min(mean // 10, longest), longest).astype(np.int64)
@@ -185,7 +188,7 @@ def long_lengths(rng: np.random.Generator, count: int, mean: int, genome: Genome
 def long_records(
     rng: np.random.Generator, genome: Genome, donor: Donor, count: int, length: int, sample: str
 ) -> Iterator[tuple[bool, bytes]]:
-    """Sorted records, a batch at a time: (are they placed?, their bytes). `length`: of the reads, on average."""
+    """Yield sorted records in batches: (whether they are placed, their bytes). `length`: mean length of the reads."""
     lengths = long_lengths(rng, count, length, genome)
     starts = donor.place(rng, count, lengths)
     group, records = text(b"RG", sample.encode()), []

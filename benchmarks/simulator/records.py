@@ -30,7 +30,7 @@ FIXED = np.dtype(
 
 
 def reg2bin(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The BAI bin of each [start, end), as the SAM specification computes it."""
+    """Return the BAI bin of each [start, end), computed as in the SAM specification."""
     bins = np.zeros(len(start), np.int64)
     for shift, first in ((26, 1), (23, 9), (20, 73), (17, 585), (14, 4681)):
         same = start >> shift == (end - 1) >> shift
@@ -40,7 +40,7 @@ def reg2bin(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def integer(tag: bytes, value: int) -> bytes:
-    """An integer tag in the smallest type that htslib would choose."""
+    """Return an integer tag of the smallest type, which htslib would choose."""
     kind, layout = next(
         k for k in ((b"C", "<B"), (b"S", "<H"), (b"I", "<I")) if value < 256 ** struct.calcsize(k[1])
     )
@@ -49,7 +49,7 @@ def integer(tag: bytes, value: int) -> bytes:
 
 @functools.lru_cache(1 << 16)
 def int32(tag: bytes, value: int) -> bytes:
-    """An integer tag in 32 bits, as samtools fixmate writes them."""
+    """Return an integer tag with 32 bits, as samtools fixmate writes it."""
     return tag + b"i" + struct.pack("<i", value)
 
 
@@ -58,7 +58,7 @@ def text(tag: bytes, value: bytes) -> bytes:
 
 
 def pack(codes: np.ndarray) -> np.ndarray:
-    """4-bit bases, two a byte, of a matrix (reads x bases)."""
+    """Return a matrix of bases (reads x bases) as 4-bit bases, two per byte."""
     nibbles = NIBBLES[codes]
     if nibbles.shape[1] % 2:
         nibbles = np.pad(nibbles, ((0, 0), (0, 1)))
@@ -66,14 +66,14 @@ def pack(codes: np.ndarray) -> np.ndarray:
 
 
 def rows_of(matrix: np.ndarray) -> list[bytes]:
-    """Each row of a matrix (or element of a structured array) as bytes."""
+    """Return each row of a matrix (or each element of a structured array) as bytes."""
     matrix = np.ascontiguousarray(matrix)
     width = matrix.nbytes // len(matrix)
     return matrix.reshape(len(matrix), -1).view(np.dtype((np.void, width))).ravel().tolist()
 
 
 def assemble(fixed: np.ndarray, *columns: list[bytes]) -> bytes:
-    """Whole records from their fixed parts (dtype FIXED; sets block_size) and names, CIGARs, … tags."""
+    """Join records from their fixed parts (dtype FIXED, whose block_size is set here) and names, CIGARs, … tags."""
     sizes = [np.fromiter(map(len, column), np.int64, len(fixed)) for column in columns]
     fixed["block_size"] = FIXED.itemsize - 4 + sum(sizes)
     return b"".join(itertools.chain.from_iterable(zip(rows_of(fixed), *columns, strict=True)))

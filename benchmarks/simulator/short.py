@@ -1,4 +1,4 @@
-"""Short paired reads, made a matrix (reads x cycles) at a time; only those with an indel one by one."""
+"""Short paired reads, made as matrices (reads x cycles). Only reads with an indel are made one by one."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ from simulator.records import (
 BATCH = 50_000
 ERROR = (0.5 * 10.0 ** (-np.arange(64) / 10)).astype(
     np.float32
-)  # instruments understate: half of what Q says
+)  # half of the error rate that Q states, because instruments understate quality
 
 
 @dataclass
 class Reads:
-    """Columns of all records. Rows 2p and 2p + 1 are the ends of pair p; supplementary and secondary rows
-    follow and point at their `owner`. Cycles [left, length - right) are aligned, at donor[start + left : …];
-    the clipped bases come from donor[foreign : …]."""
+    """Columns of all records.
+
+    Rows 2p and 2p + 1 are the ends of pair p. Supplementary and secondary rows follow; `owner` is the row of their
+    read. Cycles [left, length - right) are aligned, at donor[start + left : …]; clipped bases come from donor[foreign :
+    …].
+    """
 
     start: np.ndarray
     left: np.ndarray
@@ -61,15 +64,18 @@ class Reads:
     def extend(
         self, rows: np.ndarray, start: np.ndarray, left: np.ndarray, right: np.ndarray, flag: int
     ) -> Reads:
-        """These reads and, for each of `rows`, a further alignment of it."""
+        """Return these reads and, for each of `rows`, a further alignment."""
         more = [start, left, right, start, (self.flag[rows] | flag) & ~PROPER, rows]
         columns = [self.start, self.left, self.right, self.foreign, self.flag, self.owner]
         return Reads(*(np.concatenate(pair) for pair in zip(columns, more, strict=True)))
 
 
 def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) -> Reads:
-    """Both ends of `count` fragments: some overlap, some are shorter than the read, some are duplicates, some
-    mates lie elsewhere or nowhere, some ends are clipped."""
+    """Make both ends of `count` fragments.
+
+    Some ends overlap, some fragments are shorter than the read, some are duplicates, some mates are elsewhere or
+    unmapped, and some ends are clipped.
+    """
     insert = np.maximum(rng.normal(400, 90, count), 0.4 * length + 10).astype(np.int64)
     start = donor.place(rng, count, 2 * length + int(insert.max())) + length
     copies = rng.random(count) < 0.06
@@ -103,7 +109,7 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
 
 
 def add_further_alignments(rng: np.random.Generator, donor: Donor, reads: Reads, length: int) -> Reads:
-    """Supplementary alignments of long clips, and secondary alignments (which have no sequence)."""
+    """Add supplementary alignments of long clips, and secondary alignments (which have no sequence)."""
     mapped = (reads.flag & UNMAPPED == 0) & (reads.flag & DUPLICATE == 0)
     clipped = reads.left + reads.right
     chimeric = np.flatnonzero(mapped & (clipped >= 30) & (np.minimum(reads.left, reads.right) == 0))
@@ -117,7 +123,7 @@ def add_further_alignments(rng: np.random.Generator, donor: Donor, reads: Reads,
 def align(
     rng: np.random.Generator, genome: Genome, donor: Donor, reads: Reads, length: int, cigars: Cigars
 ) -> None:
-    """Fills in contig, pos, end, mapq, cigar and simple (no indel) of `reads`, and the mate's flags."""
+    """Fill in contig, pos, end, mapq, cigar and simple (no indel) of `reads`."""
     first, last = reads.start + reads.left, reads.start + length - reads.right - 1
     while (inside := donor.inserted[first]).any():
         first += inside
@@ -146,7 +152,7 @@ def align(
 
 
 def place_unmapped(reads: Reads) -> None:
-    """An unmapped end goes where its mate is; a pair with no mapped end, nowhere. Sets the mates' flags."""
+    """Place an unmapped end where its mate is, and a pair without a mapped end nowhere. Set the flags for mates."""
     unmapped = reads.flag & UNMAPPED > 0
     mate = reads.owner ^ 1
     reads.flag |= MATE_UNMAPPED * unmapped[mate] | MATE_REVERSE * (reads.flag[mate] & REVERSE > 0)
@@ -160,7 +166,7 @@ def place_unmapped(reads: Reads) -> None:
 
 
 def template_lengths(reads: Reads) -> np.ndarray:
-    """TLEN as bwa reckons it: from 5' end to 5' end."""
+    """Return TLEN as bwa computes it: from 5' end to 5' end."""
     five = np.where(reads.flag & REVERSE > 0, reads.end - 1, reads.pos)
     mate = reads.owner ^ 1
     span = five[mate] - five
@@ -172,7 +178,7 @@ def template_lengths(reads: Reads) -> np.ndarray:
 def mismatch_texts(
     mismatch: np.ndarray, reference: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> list[bytes]:
-    """MD of reads without indels, from a matrix of mismatches (reads x cycles, false in clips)."""
+    """Return the MD of reads without indels, from a matrix of mismatches (reads x cycles, False in clips)."""
     length = mismatch.shape[1]
     done, texts = left.tolist(), [b""] * len(left)
     rows, columns = np.nonzero(mismatch)
@@ -245,7 +251,7 @@ class ShortBatch:
 
 
 def bodies(reads: Reads, rows: np.ndarray, batch: ShortBatch, length: int) -> tuple[list[bytes], np.ndarray]:
-    """SEQ and QUAL as bytes, and l_seq: without the hard-clipped part; nothing for secondary alignments."""
+    """Return SEQ and QUAL as bytes, and l_seq: without hard-clipped bases; empty for secondary alignments."""
     result = rows_of(np.concatenate([pack(batch.codes), batch.quality], 1))
     sizes = np.full(len(rows), length)
     for i in np.flatnonzero(reads.flag[rows] & (SUPPLEMENTARY | SECONDARY)).tolist():
@@ -259,7 +265,7 @@ def bodies(reads: Reads, rows: np.ndarray, batch: ShortBatch, length: int) -> tu
 
 
 def split_alignments(genome: Genome, reads: Reads, cigars: Cigars) -> dict[int, bytes]:
-    """SA of each record whose read is aligned in two parts, by row."""
+    """Return the SA of each record whose read is aligned in two parts, by row."""
     tags = {}
     for row in np.flatnonzero(reads.flag & SUPPLEMENTARY).tolist():
         for to, other in ((row, int(reads.owner[row])), (int(reads.owner[row]), row)):
@@ -274,7 +280,7 @@ def short_tags(
     reads: Reads, rows: np.ndarray, batch: ShortBatch, cigars: Cigars, group: bytes, split: dict[int, bytes],
     mate_score: np.ndarray,
 ) -> list[bytes]:  # fmt: skip
-    """NM MD AS XS RG SA, as bwa mem writes them, and MQ MC ms, as samtools fixmate -m."""
+    """Return the tags NM MD AS XS RG SA, as bwa mem writes them, and MQ MC ms, as samtools fixmate -m writes them."""
     mate = reads.owner[rows] ^ 1
     second = np.where(batch.nm * 7 + reads.pos[rows] & 3, 0, 19 + (reads.pos[rows] >> 2 & 15))
     second = np.where(reads.mapq[rows] == 0, batch.score, second)
@@ -302,7 +308,7 @@ def short_tags(
 def short_records(
     rng: np.random.Generator, genome: Genome, donor: Donor, count: int, length: int, profile: str, sample: str
 ) -> Iterator[tuple[bool, bytes]]:
-    """Sorted records, a batch at a time: (are they placed?, their bytes)."""
+    """Yield sorted records in batches: (whether they are placed, their bytes)."""
     instrument = INSTRUMENTS[profile]
     reads = draw_pairs(rng, donor, count // 2, length)
     reads = add_further_alignments(rng, donor, reads, length)
@@ -318,7 +324,7 @@ def short_records(
     batches = [
         (placed, part[at : at + BATCH]) for placed, part in places for at in range(0, len(part), BATCH)
     ]
-    # Qualities are drawn twice: a record tells the sum of its mate's, which comes later.
+    # Qualities are drawn twice, because a record has the sum of its mate's qualities, and the mate may come later.
     seed, score = int(rng.integers(1 << 32)), np.zeros(len(order), np.int64)
     for number, (_, rows) in enumerate(batches):
         quality = qualities(np.random.default_rng([seed, number]), len(rows), length, instrument)

@@ -1,9 +1,9 @@
-"""The figures by which users choose a chunk size and a number of workers: docs/guide.md has them.
+"""Measurements from which users choose a chunk size and a number of workers; docs/guide.md shows the results.
 
-    python benchmarks/sizing/run.py            # simulates 6 million reads the first time; then some ten minutes
-    python benchmarks/sizing/run.py latency    # only this table; or sizes, memory
+    python benchmarks/sizing/run.py            # simulates 6 million reads the first time, then takes ten minutes
+    python benchmarks/sizing/run.py latency    # only this table; the others are sizes and memory
 
-The tables go to standard output and to results/DATE-NAME.md. Only times need a quiet machine.
+The tables are written to standard output and to results/DATE-NAME.md. Only the times require a quiet machine.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ Line = Sequence[str]
 
 
 def usual() -> Alignments:
-    """30x of two contigs, as long as the largest window each."""
+    """Return 30x of two contigs, each as long as the largest window (8 Mb)."""
     return simulated("hiseq", 3_355_443, contigs=1)
 
 
 def peak(*words: object) -> float:
-    """Largest resident memory of a command, in MB; its standard output is dropped."""
+    """Return the peak resident memory of a bams3 command, in MB; its standard output is discarded."""
     return run(Command([BAMS3, *map(str, words)])).peak
 
 
 @contextmanager
 def s3(folder: Path) -> Iterator[str]:
-    """An S3 with a bucket, to which the environment points: the bucket's URI."""
+    """Context manager: start an S3 server, point the environment variables to it, and yield the URI of a bucket."""
     with moto(folder) as url:
         os.environ |= {
             "AWS_ENDPOINT_URL": url,
@@ -144,7 +144,7 @@ TABLES = {"sizes": sizes, "memory": memory, "latency": latency}
 
 
 def main() -> None:
-    """Print the tables, and keep them."""
+    """Print the tables and save them to files."""
     head = f"{processor()}, {os.cpu_count()} cores; {system()}; times are medians of {ROUNDS} runs."
     for name in sys.argv[1:] or TABLES:
         title = f"# {TABLES[name].__doc__}, {date.today():%Y-%m-%d}"

@@ -1,9 +1,10 @@
-"""Datasets that hold little, or little in each place, against CRAM 3.1: sizes, by part of the dataset.
+"""Compare the sizes of small and sparse datasets with CRAM 3.1, and show the size of each part of the dataset.
 
     python benchmarks/small/run.py            # two minutes; simulates 200,000 reads the first time
     python benchmarks/small/run.py panel      # only this kind
 
-Templates of a simulated BAM are moved to the places that each kind has reads at. The table goes to standard output.
+For each kind of data, templates of a simulated BAM are moved to the places where that kind has reads. The table is
+written to standard output.
 """
 
 from __future__ import annotations
@@ -35,36 +36,36 @@ PARTS = ("cold streams", "hot streams", "footers", "index", "header", "manifest"
 FLOOR, SLACK = 1.05, 4096
 
 Place = tuple[int, int, int]
-"""Reference id, where templates begin, 0-based, and their number: templates that follow each other in the source."""
+"""Reference ID, 0-based position where the templates begin, and the number of consecutive templates of the source."""
 Contigs = Sequence[tuple[str, int]]
 Kind = tuple[Contigs, list[Place]]
 
 
 def low_pass(chance: random.Random) -> Kind:
-    """0.1x of 200 Mb."""
+    """Return the places of 0.1x coverage of 200 Mb."""
     contigs = [(name, length // 15) for name, length in HUMAN]
     return contigs, anywhere(chance, contigs, sum(length for _, length in contigs) // 3_000)
 
 
 def exome(chance: random.Random) -> Kind:
-    """1,500 exons of a human genome, in 400 genes, at 20x."""
+    """Return the places of 1,500 exons in 400 genes of a human genome, at 20x."""
     genes = chance.choices(anywhere(chance, HUMAN, 400), k=1_500)
     return [*HUMAN, *DECOYS], [(contig, at + chance.randrange(50_000), 25) for contig, at, _ in genes]
 
 
 def panel(chance: random.Random) -> Kind:
-    """164 amplicons, of 130 templates each that begin within some 130 bp."""
+    """Return the places of 164 amplicons with 130 templates each, which begin within about 130 bp."""
     return [*HUMAN, *DECOYS], [(contig, at, 130) for contig, at, _ in anywhere(chance, HUMAN, 164)]
 
 
 def contigs(chance: random.Random) -> Kind:
-    """An assembly of 100,000 contigs, with 2 templates on each."""
+    """Return an assembly of 100,000 contigs with 2 templates on each."""
     names = [(f"scaffold_{at}", chance.randrange(800, 4_000)) for at in range(100_000)]
     return names, [(at, chance.randrange(400), 2) for at in range(100_000)]
 
 
 def ten(chance: random.Random) -> Kind:
-    """10 reads with the header of a human genome."""
+    """Return the places of 10 reads, with the contigs of a human genome."""
     return [*HUMAN, *DECOYS], anywhere(chance, HUMAN, 5)
 
 
@@ -77,7 +78,7 @@ def anywhere(chance: random.Random, contigs: Contigs, number: int) -> list[Place
 
 
 def templates() -> list[list[pysam.AlignedSegment]]:
-    """Pairs of primary reads of one contig, in order of position."""
+    """Return pairs of primary reads, both of one contig, in order of position."""
     with pysam.AlignmentFile(str(simulated("novaseq", READS, depth=DEPTH).bam)) as source:
         usable = [read for read in source if read.is_proper_pair and not read.flag & 0x900]
     usable.sort(key=lambda read: read.query_name)
@@ -87,7 +88,7 @@ def templates() -> list[list[pysam.AlignedSegment]]:
 
 
 def write(chance: random.Random, kind: Kind, bam: Path) -> None:
-    """Templates at the places of a kind, sorted by coordinate."""
+    """Write a BAM with templates at the places of a kind, sorted by coordinate."""
     contigs, places = kind
     sequences = [{"SN": name, "LN": length} for name, length in contigs]
     document = {
@@ -111,7 +112,7 @@ def write(chance: random.Random, kind: Kind, bam: Path) -> None:
 
 
 def parts(dataset: Path) -> Counter[str]:
-    """Bytes of each part of a dataset."""
+    """Return the bytes of each part of a dataset."""
     found: Counter[str] = Counter()
     for path in dataset.rglob("*"):
         if path.suffix == ".chunk":

@@ -1,4 +1,4 @@
-"""The command line: a thin layer. Each module defines the options of one command, or of a few related ones.
+"""The command line, which is a thin layer. Each module defines the options of one command, or of a few related ones.
 
 Only the module of the requested command is imported, to keep start-up fast.
 """
@@ -16,7 +16,7 @@ from bams3 import standard_input, warned
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
-# Command → (module, description), in the order of --help.
+# Module and description of each command, in the order of --help.
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("growing", "merge datasets and BAMs, or the parts of a conversion"),
@@ -51,7 +51,7 @@ COMMANDS = {
 }
 
 ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage", "mpileup": "pileup"}
-"""Other names for commands, which people know."""
+"""Other names for commands that users may know."""
 INSTEAD = {
     "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk can be given instead of the dataset)",
     "queryparallel": "bams3 count --regions BED NA12878.bams3 NA12891.bams3 (in Python: bams3.query_parallel)",
@@ -68,7 +68,7 @@ INSTEAD = {
     "cat": "bams3 to-bam NA12878.bams3 -",
     "info": "bams3 stats NA12878.bams3",
 }
-"""Commands that people may look for, and what to use here."""
+"""Commands that users may look for, and what to use instead."""
 
 _HELP = """\
 usage: bams3 COMMAND …
@@ -82,23 +82,23 @@ Run bams3 COMMAND --help for the options of a command. For example:
 
 
 _REFUSED = "can't start new thread", "failed to map segment from shared object"
-"""What Python and the loader of kernels say where an address space or a number of threads is limited."""
+"""Messages of Python and the loader of kernels when the address space or the number of threads is limited."""
 
 _signals: list[int] = []
-"""Those that have asked this process to end. Compiled modules of others, while they are imported, turn the
-KeyboardInterrupt into errors of their own, such as that they are missing."""
+"""Signals that have requested this process to end. While compiled modules of other packages are imported, they turn the
+KeyboardInterrupt into other errors, such as that the module is missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback.
+    """Run a command and return its exit code. For a mistake of the user, print one line on stderr, not a traceback.
 
-    `argv`: the words of the command; by default those of the process, which ends with it.
+    `argv`: the arguments; by default those of the process, which then ends after the command.
     """
     whole_process = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
     if whole_process:
         _prepare_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
+    if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, independent of the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if whole_process:
         _end_orderly()
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except OSError as error:
-        if error.errno is not None:  # of the system: errors of all other files name them
+        if error.errno is not None:  # an error of the operating system that does not name a file
             nameless = "the working directory" if error.errno == errno.ENOENT else "standard output"
             error.filename = error.filename or nameless
         return _fail(command, message_of(error))
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Messages(io.FileIO):
-    """Standard error: a message that can't be written is lost, but does not end the command or change its exit code."""
+    """Standard error. A message that can't be written is lost; it neither ends the command nor changes its exit code."""
 
     def write(self, data: Any) -> int:
         try:
@@ -154,11 +154,10 @@ class _Messages(io.FileIO):
 
 
 def _prepare_streams() -> None:
-    """Open the standard streams that were closed (`>&-`): otherwise a file would get the descriptor, and
-    with it what is printed.
+    """Open the standard streams that were closed (`>&-`). Otherwise, a file would get the descriptor, and printed text.
 
-    Reading and writing fail as they do on closed streams; only messages to standard error get lost, also where their
-    reader has left (`2>&1 | head`).
+    Reading and writing fail as on closed streams, except that messages to standard error are lost, also if their reader
+    has left (`2>&1 | head`).
     """
     for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -173,8 +172,10 @@ def _prepare_streams() -> None:
 
 
 def _end_orderly() -> None:
-    """Let SIGTERM (of schedulers, `timeout`, containers) and SIGHUP end a command as Ctrl-C does: no temporary files
-    and no child processes stay. Those that are ignored (`nohup`) stay ignored."""
+    """Make SIGTERM (from schedulers, `timeout`, containers) and SIGHUP end a command as Ctrl-C does.
+
+    Then no temporary files and no child processes remain. Signals that are ignored (`nohup`) stay ignored.
+    """
 
     def interrupt(number: int, _: object) -> None:
         _signals.append(number)

@@ -16,7 +16,7 @@ _FORMATS = (
     "tsv", "vcf", "vcf.gz", "bcf", "ubcf", "parquet", "bam-readcount", "alleleCounter", "CollectAllelicCounts",
 )  # fmt: skip
 _NAMES = {"vcf": "vcf", "vcf.gz": "vcf.gz", "vcf.bgz": "vcf.gz", "bcf": "bcf", "parquet": "parquet"}
-"""Ends of the names of files in a format."""
+"""The format of a file by the ending of its name."""
 _WITHOUT_ALLELES = ("tsv", "parquet", "alleleCounter", "bam-readcount")
 
 
@@ -95,7 +95,7 @@ def _print(args: Any) -> None:
 
 
 def _format_of(args: Any) -> str:
-    """The format that the options ask for, or the name of the output."""
+    """Return the format that the options ask for or, by default, that of the output's name."""
     if args.output_type:
         format = {"v": "vcf", "z": "vcf.gz", "b": "bcf", "u": "ubcf"}[args.output_type]
         if args.format not in (None, format, format.removesuffix(".gz"), format.removeprefix("u")):

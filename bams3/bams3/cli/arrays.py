@@ -9,8 +9,8 @@ from bams3.errors import UsageError
 class _Scheduler(NamedTuple):
     """Environment variables that a scheduler sets in array jobs.
 
-    `number` holds the task's number and `size` the number of tasks. `first` is the array's first number, or the
-    variable that holds it. `alone` is the value of `number` in a job that is not part of an array.
+    `number` has the number of the task, and `size` the number of tasks. `first` is the first number of the array, or
+    the variable that has it. `alone` is the value of `number` in a job that is not part of an array.
     """
 
     name: str
@@ -30,9 +30,9 @@ _SCHEDULERS = (
 
 
 def task_number(tasks: int) -> int:
-    """Return the number, from 1, of the task of an array job of `tasks` tasks that this process runs in.
+    """Return the 1-based number of the task in which this process runs, in an array job of `tasks` tasks.
 
-    Raises UsageError outside an array job, and if the array has a different number of tasks: a task that is
+    Raises UsageError outside of an array job, and if the array has another number of tasks, because a task that is
     resubmitted alone must not be mistaken for the first one.
     """
     for scheduler in _SCHEDULERS:

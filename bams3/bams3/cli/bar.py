@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _Bar:
-    """A progress bar: calling it advances it."""
+    """A progress bar, which advances when it is called."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -16,13 +16,13 @@ class _Bar:
         self._bar.update(done)
 
     def expect(self, total: int) -> None:
-        """Take the total, which is known only now."""
+        """Set the total, which was not known before."""
         self._bar.total = total
 
 
 @contextmanager
 def progress_bar(unit: str, total: int | None = None) -> Iterator[_Bar | None]:
-    """Yield a progress bar, which is shown after two seconds, or None without a terminal."""
+    """Context manager: yield a progress bar that is shown after two seconds; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -33,5 +33,5 @@ def progress_bar(unit: str, total: int | None = None) -> Iterator[_Bar | None]:
 
 
 def progress_beside(output: str, unit: str, total: int | None = None) -> Any:
-    """Return a progress bar, unless `output` (a path, or -) goes to the terminal too."""
+    """Return a progress bar, unless `output` (a path, or -) goes to the terminal, too."""
     return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar(unit, total)

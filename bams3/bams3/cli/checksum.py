@@ -32,7 +32,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 class _Noted(argparse.Action):
-    """An option of samtools checksum: its value is kept and, in case that samtools has to do it, its words."""
+    """An option of samtools checksum. Its value is stored and, in case samtools has to run, also its arguments."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, True if self.nargs == 0 else values)
@@ -40,7 +40,7 @@ class _Noted(argparse.Action):
 
 
 class _All(_Noted):
-    """The option -a, which stands for others; those after it take precedence."""
+    """The option -a, which stands for several others. Options after it take precedence."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         super().__call__(parser, namespace, values, option_string)
@@ -107,7 +107,7 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _add_passed(options: Any, value: Any, switch: Any) -> None:
-    """Add the options with which samtools has to see the reads, or files, in their order."""
+    """Add the options for which samtools itself has to process the reads in order, or the files."""
     switch(
         "-O",
         "--in-order",
@@ -132,7 +132,7 @@ def _add_passed(options: Any, value: Any, switch: Any) -> None:
 
 
 def _check_tags(text: str) -> None:
-    """Raise UsageError unless these are names of tags."""
+    """Raise UsageError unless this is a list of names of tags."""
     names = text.split(",")
     names = names[1:] if names[0] == "*" else names
     if not all(len(name) == 2 and "0" <= min(name) <= max(name) <= "z" for name in names):
@@ -156,7 +156,7 @@ def _reports(args: Any) -> Iterator[bytes]:
 
 
 def _flags(args: Any) -> tuple[int, int] | None:
-    """Which records samtools sums, unless it chooses from tags of any name."""
+    """Return the FLAG bits that select the records; None if samtools selects from tags with any names."""
     return None if args.tags.startswith("*") else (args.exclude_flags, args.require_flags)
 
 

@@ -186,7 +186,7 @@ def _refuse_shared_files(command: Any, datasets: list[Any]) -> None:
 
 @contextmanager
 def _signals_taken(handler: Callable[..., None]) -> Iterator[None]:
-    """Handle Ctrl-C and SIGTERM, unless they are ignored, in this context."""
+    """Context manager: handle Ctrl-C and SIGTERM, unless they are ignored."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
     taken = [number for number in numbers if before[number] != signal.SIG_IGN]

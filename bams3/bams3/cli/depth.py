@@ -80,7 +80,7 @@ def _depth(argv: list[str]) -> int:
 
 
 def _add_flags(options: argparse.ArgumentParser) -> None:
-    """Add the options for the FLAG bits of reads that do not count, which `exclude` then holds."""
+    """Add the options for the FLAG bits of reads that do not count. The result is in `exclude`."""
     options.set_defaults(exclude=NOT_COUNTED)
     options.add_argument(
         "-G",

@@ -28,7 +28,7 @@ _PASSED = {
     "-O": "write the qualities of the OQ tag, where there is one",
     "-t": "append the tags RG, BC and QT to the name line",
 }
-"""Options of samtools fastq without a value; all but the first two look at tags."""
+"""Options of samtools fastq that have no value. All except the first two need tags."""
 _NOT_PRIMARY = 0x900
 
 
@@ -103,7 +103,7 @@ def _fastq(args: Any) -> None:
 
 
 def _files_of(args: Any) -> dict[str, str]:
-    """Return the file of each of samtools' options. Raises UsageError if two that are not mates share one."""
+    """Return the file for each option of samtools. Raises UsageError if two options share a file, unless for mates."""
     files = {name: vars(args)[name] for name in _FILES if vars(args)[name] is not None}
     if args.both is not None:
         if "-1" in files or "-2" in files:

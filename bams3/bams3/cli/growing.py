@@ -24,7 +24,7 @@ _OF_INPUTS = (
     "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
     "profile", "overwrite", "resume", "reference", "hash_paths", "batch",
 )  # fmt: skip
-"""Options that merge has for inputs only."""
+"""Options of merge that are valid only with inputs."""
 
 
 def run(command: str, argv: list[str]) -> int:

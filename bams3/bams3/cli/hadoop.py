@@ -94,7 +94,7 @@ _MAPPERS: dict[str, Callable[[list[str]], Any]] = {"count": _count, "coverage": 
 
 
 def _own(what: str) -> Any:
-    """Return a mapper that calls a function of a module; the current directory is searched first."""
+    """Return a mapper that calls a function of a module. The module is searched in the current directory first."""
     from importlib import import_module
 
     module, _, function = what.partition(":")

@@ -1,4 +1,4 @@
-"""bams3 markdup, and the options that convert --markdup has in common with it."""
+"""bams3 markdup, and the options that it shares with convert --markdup."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ _BARCODES: tuple[tuple[str, dict[str, Any], str], ...] = (
 
 
 def _add_options(options: Any, *, letters: bool = False) -> None:
-    """`letters`: those of samtools, too."""
+    """Add the options for marking. `letters`: whether to add the one-letter options of samtools, too."""
     for letter, name, what in _SWITCHES:
         options.add_argument(*_names(letter, name, letters), action="store_true", help=what)
     for letter, name, fields, what in _VALUES:
@@ -138,7 +138,10 @@ def _names(letter: str, name: str, letters: bool) -> list[str]:
 
 
 def markdup_of(args: Any, command: str, *, json: bool = False) -> Markdup:
-    """Return what the options say. `command`: as statistics name it; `json`: they are JSON, whatever their file."""
+    """Return the `Markdup` that the options describe.
+
+    `command`: the command line that the statistics state. `json`: write them as JSON, whatever the name of their file.
+    """
     given = {
         "mode": args.markdup_mode,
         "length": args.max_read_length,
@@ -162,7 +165,10 @@ def markdup_of(args: Any, command: str, *, json: bool = False) -> Markdup:
 
 
 def wanted_markdup(args: Any, command: str) -> Markdup | None:
-    """The same for the options of `add_markdup`. Raises UsageError for those that need --markdup."""
+    """Do the same for the options of `add_markdup`; None without --markdup.
+
+    Raises UsageError for options that need it.
+    """
     options = markdup_of(args, command)
     if not args.markdup and options != Markdup(json=options.json, command=command):
         raise UsageError("the options for duplicates need --markdup; add it, or leave them out")

@@ -61,7 +61,7 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
 
 
 def add_level(arguments: argparse.ArgumentParser) -> None:
-    """Add the options of how hard to compress; `level_of` gives the level."""
+    """Add the options for the compression level, which `level_of` evaluates."""
     effort = arguments.add_mutually_exclusive_group()
     effort.add_argument(
         "--level",
@@ -77,7 +77,7 @@ def add_level(arguments: argparse.ArgumentParser) -> None:
 
 
 def add_hash_paths(arguments: argparse.ArgumentParser) -> None:
-    """Add the option that hides contigs and positions in paths."""
+    """Add the option for paths that do not reveal contigs and positions."""
     arguments.add_argument(
         "--hash-paths", action="store_true",
         help="give chunks paths that reveal neither contigs nor positions (docs/trust.md)",
@@ -85,7 +85,7 @@ def add_hash_paths(arguments: argparse.ArgumentParser) -> None:
 
 
 def level_of(args: argparse.Namespace) -> int:
-    """The level that `add_level`'s options ask for."""
+    """Return the level that the options of `add_level` describe."""
     from bams3.codec.streams import PROFILES
 
     level: int = PROFILES[args.profile] if args.profile else args.level
@@ -93,15 +93,17 @@ def level_of(args: argparse.Namespace) -> int:
 
 
 def add_existing(arguments: Options, overwrite: str, resume: str) -> None:
-    """Add the options for a dataset that exists, or has been begun; `overwrite`, `resume`: what their help says."""
+    """Add the options for a dataset that exists or has been begun. `overwrite`, `resume`: their help texts."""
     existing = arguments.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help=overwrite)
     existing.add_argument("--resume", action="store_true", help=resume)
 
 
 def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
-    """Add the options of a process that decodes for others as long as it lives: its memory (None: `default`) and its
-    workers."""
+    """Add the options of a long-running process that decodes for other programs: its memory, and its workers.
+
+    `default`: the default memory, for the help; the option itself is then None.
+    """
     arguments.add_argument(
         "--memory", type=_mebibytes, metavar="MIB",
         help=f"MiB of decoded records to keep in memory for later requests (default: {default})",
@@ -110,8 +112,11 @@ def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
 
 
 def decode_for_long() -> None:
-    """Prepare such a process: freed memory is kept for the next row group. But Python looks for cycles as often as it
-    does by itself: an answer that a client no longer reads is one, and holds what was not sent."""
+    """Prepare a long-running process: freed memory is kept for the next row group.
+
+    Python's garbage collection gets its default thresholds back, because a response that a client no longer reads is
+    part of a reference cycle, and keeps unsent data in memory.
+    """
     import gc
 
     from bams3.buffer import keep_freed_memory
@@ -128,7 +133,10 @@ def _mebibytes(text: str) -> int:
 
 
 class _Workers(argparse.Action):
-    """An option for the number of threads. By samtools' names of it, 0 is one thread: there, others are added to it."""
+    """An option for the number of threads.
+
+    With samtools' names for it, which count additional threads, 0 is one thread.
+    """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         from bams3.parallel.workers import worker_count
@@ -143,7 +151,7 @@ def _workers(text: str) -> int:
     if text == "0":
         return 0  # `_Workers` decides
     count = worker_count(text)
-    if text != "auto" or count == 1:  # of more, auto takes as many as fit
+    if text != "auto" or count == 1:  # with more cores, auto chooses as many workers as the memory allows
         warn_of_memory(count)
     return count
 

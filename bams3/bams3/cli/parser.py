@@ -1,4 +1,4 @@
-"""The parser of a command's words: its errors, its help, and options that are refused with what to do instead."""
+"""The parser of command-line arguments: errors, help, and refused options, with advice on what to use instead."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 
 
 argparse._ = str  # type: ignore[attr-defined]
-"""In place of gettext, which would look for translations, and import locale for that, in every run."""
+"""Replaces gettext, which would look for translations in every run, and would import locale for this."""
 
 _ONE_THREAD = "this command runs in one thread; leave this option out"
 INSTEAD = {
@@ -31,19 +31,21 @@ INSTEAD = {
     "--output-format": "use -O, such as -O bam",
     "--d4": "D4 is not supported; --bigwig FILE writes a bigWig file",
 }
-"""Options that people may look for, and what to use here."""
+"""Options that users may look for, and what to use instead."""
 
 _ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 _TAGS = "TAG,…", "TAG[,TAG...]"
-_USAGE = 4  # lines of a usage that names each option
+_USAGE = 4  # most lines of a usage that lists every option
 
 Options = argparse._ActionsContainer
 """A parser, or a group of its options."""
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """A parser whose errors are one line and hide secrets, and which refuses to append the request log to another kind
-    of file."""
+    """A parser whose errors take one line and hide secrets.
+
+    It also refuses to append the log of requests to a file of another kind.
+    """
 
     def parse_args(self, words: Sequence[str], *given: Any, **options: Any) -> Any:  # type: ignore[override]
         if any(_ARRAY_INDEX in word for word in takewhile("--".__ne__, words)):
@@ -52,7 +54,7 @@ class _CommandParser(argparse.ArgumentParser):
                 "the array"
             )
         if not any(word.startswith("-") and "h" in word for word in words):  # no --help, -h or -xh
-            # Only the help shows the usage, and argparse would make it in every run.
+            # Only the help shows the usage, but argparse would format it in every run.
             self.usage = argparse.SUPPRESS
         arguments, unknown = self.parse_known_intermixed_args([*self._joined(words)], *given, **options)
         if unknown:
@@ -64,7 +66,7 @@ class _CommandParser(argparse.ArgumentParser):
         return arguments
 
     def _joined(self, words: Sequence[str]) -> Iterator[str]:
-        """Join an option and its value where the value begins with a hyphen: argparse would take it for an option."""
+        """Join an option and its value if the value begins with a hyphen: argparse would mistake it for an option."""
         rest = iter(words)
         for word in rest:
             action = self._option_string_actions.get(word)
@@ -77,8 +79,11 @@ class _CommandParser(argparse.ArgumentParser):
                 yield from rest
 
     def _get_values(self, action: Any, words: Any) -> Any:
-        """Refuse an empty value: a shell makes it of a variable that is unset, and it must not turn off an option such
-        as `--tokens` or `--region`. A list of tags may be empty, as in samtools, and so may what is by default."""
+        """Refuse an empty value.
+
+        In a shell, an unset variable becomes an empty value, which must not turn off an option such as `--tokens` or
+        `--region`. Lists of tags may be empty, as in samtools, and so may options whose default is empty.
+        """
         if "" in words and action.default != "" and action.metavar not in _TAGS:
             name = " or ".join(action.option_strings) or action.metavar
             self.error(f"{name}: the value is empty; give one, or leave it out")
@@ -105,13 +110,13 @@ def _is_of_requests(line: bytes) -> bool:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Sets the width itself: argparse would import shutil for it in every run, which takes longer than a query."""
+    """A formatter that sets the width. argparse would import shutil for this, which takes longer than a query."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
 
     def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None) -> str:
-        """Name the options only where they are few."""
+        """List the options only if there are few."""
         text = super()._format_usage(usage, actions, groups, prefix)
         if text.strip().count("\n") < _USAGE:
             return text
@@ -131,7 +136,7 @@ def _columns() -> int:
 
 
 class _Explain(argparse.Action):
-    """An option that is not supported: using it is an error that says what to do."""
+    """An option that is not supported. Using it is an error, whose message says what to do instead."""
 
     def __init__(self, *names: Any, instead: str, **options: Any) -> None:
         super().__init__(*names, **options)
@@ -142,13 +147,16 @@ class _Explain(argparse.Action):
 
 
 def explain(arguments: argparse.ArgumentParser, instead: Mapping[str, str]) -> None:
-    """Add options, not shown in the help, that are refused with what to do instead of them."""
+    """Add options that are not shown in the help, and that are refused with advice on what to do instead."""
     for name, what in instead.items():
         arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS, instead=what)
 
 
 class EachBit(argparse.Action):
-    """An option for FLAG bits that adds up if it is repeated, as in samtools view; its default counts if it is not."""
+    """An option for FLAG bits.
+
+    If it is repeated, bits are added, as in samtools view; the default holds if it is not given.
+    """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         seen = vars(namespace).setdefault("repeatable", set())

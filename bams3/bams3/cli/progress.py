@@ -39,7 +39,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _print_rules(state: dict[str, Any]) -> None:
-    """Print a row for each rule that has jobs; the seconds are the mean of its finished jobs."""
+    """Print a row for each rule that has jobs. The seconds are the mean duration of its finished jobs."""
     print("rule", "jobs", "done", "running", "seconds", sep="\t")
     for rule, of in state["rules"].items():
         mean = f"{of['seconds'] / of['done']:.1f}" if of["done"] else "."

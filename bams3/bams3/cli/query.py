@@ -109,7 +109,7 @@ def _to_bam(argv: list[str]) -> int:
 
 
 def _add_extraction(options: ArgumentParser, output: Options, level: str = "--level") -> None:
-    """Add the options that query and to-bam share; `output`: the group of those for it; `level`: a name of --level."""
+    """Add the options that query and to-bam share. `output`: the group for output options; `level`: name of --level."""
     reads = options.add_argument_group("reads")
     reads.add_argument(
         "-L", "--regions-file", metavar="BED", help="only reads that overlap the intervals of a BED file"
@@ -161,7 +161,7 @@ def _add_extraction(options: ArgumentParser, output: Options, level: str = "--le
 
 
 def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] | None = None) -> None:
-    """Carry out query or to-bam on the `inputs`; `texts`: the regions; `program`: the words of an @PG line."""
+    """Run query or to-bam on the `inputs`. `texts`: the regions. `program`: the arguments for an @PG line."""
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.opening import open_reader
     from bams3.output.files import refuse_inputs
@@ -254,7 +254,7 @@ def _count(argv: list[str]) -> int:
     record_filter = filter_of(args)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
-        while datasets:  # only one index at a time is in memory
+        while datasets:  # only one index is in memory at a time
             dataset = datasets.pop(0)
             try:
                 regions = table.regions(dataset.references, partial=dataset.manifest.partial_header)
@@ -274,5 +274,5 @@ def _count(argv: list[str]) -> int:
 
 
 def _format_of(path: str, default: str) -> str:
-    """Infer the format from a file's name."""
+    """Infer the format from the name of a file."""
     return next((name for name in ("sam.gz", "sam", "bam", "cram") if path.endswith(f".{name}")), default)

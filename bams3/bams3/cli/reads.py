@@ -1,4 +1,4 @@
-"""Options that say which reads a command takes, as samtools and mosdepth have them, and from where."""
+"""Options that select reads, as in samtools and mosdepth, and regions."""
 
 import argparse
 from typing import Any
@@ -35,7 +35,7 @@ def filter_of(args: Any) -> Any:
     """Return the `RecordFilter` that the options of `add_filters` describe."""
     from bams3.select.query import RecordFilter
 
-    groups = None if vars(args).get("-R") else args.read_group  # samtools joins them
+    groups = None if vars(args).get("-R") else args.read_group  # samtools joins both
     return RecordFilter(
         args.require_flags,
         args.exclude_flags,
@@ -54,7 +54,7 @@ def _expression(text: str | None) -> Any:
 
 
 def add_least(arguments: argparse.ArgumentParser, letter: str, of: str) -> None:
-    """Add the option for the least quality of a base (`of`: "BQ") or of a mapping ("MQ")."""
+    """Add the option for the least base quality (`of`: "BQ") or mapping quality ("MQ")."""
     what = {"BQ": "bases of quality", "MQ": "reads with MAPQ"}[of]
     arguments.add_argument(
         letter, f"--min-{of}", f"--min-{of.lower()}", type=int, default=0, metavar="N",
@@ -63,14 +63,14 @@ def add_least(arguments: argparse.ArgumentParser, letter: str, of: str) -> None:
 
 
 def add_wanted(arguments: Options, *names: str, of: str) -> None:
-    """Add an option for FLAG bits of which reads must have `of`: "any" or "all"."""
+    """Add an option for FLAG bits, of which reads must have "any" or "all" (`of`)."""
     arguments.add_argument(
         *names, type=flag_bits, default=0, metavar="FLAG", help=f"only reads with {of} of these FLAG bits"
     )
 
 
 def add_pileup_flags(arguments: Options) -> None:
-    """Add the options for FLAG bits that samtools' pileups have."""
+    """Add the options for FLAG bits that the pileup commands of samtools have."""
     add_wanted(arguments, "--rf", "--incl-flags", of="any")
     arguments.add_argument(
         "--ff", "--excl-flags", "--ns", "--skip-any-set", type=flag_bits, default=NOT_COUNTED, metavar="FLAG",
@@ -104,7 +104,7 @@ def pileup_of(args: Any, **more: Any) -> Any:
 
 
 def add_depth(arguments: argparse.ArgumentParser) -> Options:
-    """Add mosdepth's options for depth, which `depth_of` evaluates; return the group of those for reads."""
+    """Add mosdepth's options for depth, which `depth_of` evaluates; return the group of the options for reads."""
     arguments.add_argument(
         "-b", "--by", metavar="BED|N", help="summarize the regions of a BED file, or windows of N bp"
     )
@@ -153,7 +153,7 @@ def add_regions(arguments: argparse.ArgumentParser) -> None:
 
 
 def regions_of(dataset: Any, texts: list[str], bed: str | None) -> Any:
-    """Parse the regions of the command line or of a BED file; None means everything."""
+    """Parse the regions from the command line or a BED file; None means everything."""
     from bams3.bam.regions import parse_regions, read_bed
 
     if not texts and bed is None:

@@ -124,6 +124,6 @@ def _run(args: Any) -> None:
 
 
 def _tell(notes: list[str]) -> None:
-    """Print notes: where a command fails, its error is the only line."""
+    """Print notes. This is called after success, so that the error of a failed command is the only line."""
     for note in notes:
         print(f"bams3 relate: {shown(note)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The options of samtools view that bams3 query and to-bam pass on to samtools, accepts without effect, or explains."""
+"""The options of samtools view that bams3 query and to-bam pass on to samtools, ignore, or explain."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from typing import Any
 from bams3.cli.parser import explain
 from bams3.standard_input import take
 
-# Names, metavar (None: a flag without a value), description. All but the first name are synonyms.
+# Names (those after the first one are synonyms), metavar (None: a flag without a value), and description.
 PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("-G", "--exclude-all-flags"), "FLAG", "leave out reads with all of these FLAG bits"),
     (("--rf", "--incl-flags", "--include-flags"), "FLAG", "only reads with any of these FLAG bits"),
@@ -37,8 +37,8 @@ _EXPLAINED = {
 
 
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
-    """Add the options, without names that the command has for others; `passed_on` evaluates them."""
-    group = arguments.add_argument_group("more options of samtools view, carried out by samtools")
+    """Add the options, without names that the command uses for other options. `passed_on` evaluates them."""
+    group = arguments.add_argument_group("more options of samtools view, performed by samtools")
     for (dest, *more), metavar, description in PASSED:
         names = [name for name in (dest, *more) if name not in arguments._option_string_actions]
         if metavar is None:
@@ -62,7 +62,7 @@ def files_given(args: Any) -> list[str]:
 
 
 def _path_in(metavar: str, value: str) -> tuple[str, str]:
-    """Split the value of an option that names a file: what stands before the path, and the path."""
+    """Split the value of an option that names a file into the text before the path, and the path."""
     if metavar == "TAG:FILE":
         tag, colon, path = value.partition(":")
         return tag + colon, path
@@ -71,7 +71,10 @@ def _path_in(metavar: str, value: str) -> tuple[str, str]:
 
 
 def _as_samtools_finds_it(metavar: str, value: str) -> str:
-    """The value of an option: standard input as another descriptor, since samtools' own has the records."""
+    """Return the value of an option for samtools.
+
+    Standard input becomes another descriptor, because samtools reads the records from its own.
+    """
     if metavar not in ("FILE", "TAG:FILE"):
         return value
     before, path = _path_in(metavar, value)
@@ -83,11 +86,11 @@ def _as_samtools_finds_it(metavar: str, value: str) -> str:
 
 
 def passed_on(args: Any) -> list[str]:
-    """Return the options to pass on, as words.
+    """Return the arguments to pass on to samtools.
 
-    With `-p`, what becomes of a read depends on all filters, so those of `add_filters` are passed on, too. With `-R`,
-    `-r` adds a read group to its list. An option that is repeated is passed on as often; samtools has a rule for each.
-    A file that is standard input is passed on, too.
+    With `-p`, the result for a read depends on all filters, so those of `add_filters` are passed on, too. With `-R`,
+    `-r` adds a read group to its list. Repeated options are passed on repeatedly, because samtools has a rule for each
+    of them. Standard input as a file is passed on, too.
     """
     chosen = []
     if getattr(args, "-p"):

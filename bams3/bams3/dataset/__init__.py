@@ -1,1 +1,1 @@
-"""The dataset: its layout, manifest, index of chunks, parts and commit, and how to open it."""
+"""The dataset: its layout, its manifest, its chunk index, its parts, how it is committed, and how it is opened."""

@@ -1,4 +1,4 @@
-"""Why something is missing: a dataset that is to be opened, or an object of one that is open."""
+"""Error messages for missing data: a dataset that can't be opened, or an object that is missing from an open one."""
 
 import os
 from contextlib import suppress
@@ -10,10 +10,10 @@ from bams3.storage import Storage, is_remote
 
 
 def why_no_dataset(storage: Storage) -> str:
-    """What is wrong with a place that has no manifest, and what to do."""
+    """Return what is wrong with a place that has no manifest, and what the user can do."""
     if not (is_remote(storage.root) or os.path.lexists(storage.root)):
         return "no such file or directory; check the path"
-    with suppress(OSError):  # it is enough to say that there is none
+    with suppress(OSError):  # then the general message must do
         if storage.exists(layout.PLAN):
             return (
                 f"an incomplete dataset (no {layout.METADATA}); "

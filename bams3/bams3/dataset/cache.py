@@ -1,7 +1,7 @@
 """Headers and indexes of remote datasets, cached on the local disk if `BAMS3_CACHE` names a directory.
 
 An entry is identified by the dataset's URI and by the length and CRC-32 in the dataset's manifest, so it cannot be
-out of date; the manifest itself is always read from the store. Many processes may share a directory; other files in
+out of date. The manifest itself is always read from the store. Several processes may share a directory; other files in
 it are left alone.
 """
 
@@ -26,26 +26,26 @@ _ENTRY = re.compile(r"(\d{1,18})-[0-9a-f]{8}(\.\d+\.[0-9a-f]{8}\.tmp)?")
 
 
 class Cache:
-    """The entries of one dataset."""
+    """The cached documents of one dataset."""
 
     def __init__(self, folder: str, uri: str) -> None:
-        """`uri`: without secrets."""
+        """`folder`: the directory of the cache. `uri`: the URI of the dataset, without secrets."""
         self._top = folder
         self._folder = os.path.join(folder, hashlib.sha256(os.fsencode(uri)).hexdigest()[:32])
 
     @classmethod
     def of(cls, uri: str) -> "Cache | None":
-        """The cache of a dataset; None if no cache is configured."""
+        """Return the cache of a dataset; None if no cache is configured."""
         folder = os.environ.get(CACHE)
         return cls(folder, uri) if folder else None
 
     @property
     def knows(self) -> bool:
-        """Whether there is any entry, of the current or an earlier state of the dataset."""
+        """Whether there is an entry for the current or an earlier state of the dataset."""
         return os.path.isdir(self._folder)
 
     def get(self, length: int, crc32: int) -> bytes | None:
-        """An entry; None if it is missing or damaged."""
+        """Return the entry with this length and CRC-32; None if it is missing or damaged."""
         path = self._path(length, crc32)
         try:
             with open_regular(path) as file:
@@ -56,7 +56,7 @@ class Cache:
         return data if (len(data), zlib.crc32(data)) == (length, crc32) else None
 
     def put(self, data: bytes) -> None:
-        """Store an entry, and drop the least recently used ones beyond the size limit. Errors are ignored."""
+        """Store an entry, and delete the least recently used entries beyond the size limit. File errors are ignored."""
         limit = _limit()
         if len(data) > limit or os.path.islink(self._folder):
             return
@@ -83,14 +83,14 @@ class Cache:
 
 
 def _entries(top: str) -> Iterator[tuple[float, int, str]]:
-    """(time of last use, length, path) of all entries of all datasets.
+    """Yield (time of last use, length, path) of all entries of all datasets.
 
-    Other files in the directory are the user's: other names, lengths that differ from the name's, links.
+    Other files in the directory belong to the user: links, and files whose name is different or gives another length.
     """
     for folder in _listed(top):
         if _FOLDER.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
             for file in _listed(folder.path):
-                with suppress(OSError):  # another process has dropped it
+                with suppress(OSError):  # another process has deleted it
                     found = file.stat(follow_symlinks=False)
                     if stat.S_ISREG(found.st_mode) and _is_entry(file.name, found.st_size):
                         yield found.st_mtime, found.st_size, file.path
@@ -103,7 +103,7 @@ def _listed(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _is_entry(name: str, length: int) -> bool:
-    """Whether it is an entry, or what a killed process left of one."""
+    """Tell whether a file is an entry, or an incomplete entry that a killed process left."""
     match = _ENTRY.fullmatch(name)
     return match is not None and (match[2] is not None or int(match[1]) == length)
 

@@ -1,4 +1,4 @@
-"""The moment from which a dataset exists: what must be on the disk before it, and what may fail after it."""
+"""The commit of a dataset: what must be on the disk before it, and what may fail after it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +11,10 @@ from bams3.storage import Storage
 
 
 def put_manifest(storage: Storage, put: Callable[[str, bytes], None], manifest: Manifest) -> None:
-    """Have `put` write the manifest, so that no power cut leaves it without the rest. Raises OSError, and the dataset
-    does not exist, if it may not survive one."""
+    """Write the manifest, with the function `put`, so that it can't survive a power cut that destroys other objects.
+
+    Raises OSError if the dataset might not survive a power cut; then the manifest has been removed again.
+    """
     storage.sync()
     put(layout.METADATA, manifest.to_bytes())
     try:
@@ -25,8 +27,10 @@ def put_manifest(storage: Storage, put: Callable[[str, bytes], None], manifest: 
 
 @contextmanager
 def tidying(place: str) -> Iterator[None]:
-    """Context manager for what is removed after a commit: if that fails, the dataset is complete all the same, and a
-    warning says what is left."""
+    """Context manager for removals after a commit.
+
+    If one fails, the dataset is complete nevertheless, so only a warning is printed.
+    """
     try:
         yield
     except (DatasetError, OSError) as error:

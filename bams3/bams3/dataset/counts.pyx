@@ -1,4 +1,4 @@
-"""Record counts like those of samtools flagstat and idxstats, so that a manifest can answer for a file."""
+"""Record counts like those of samtools flagstat and idxstats, which are stored in manifests."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memset
@@ -6,7 +6,7 @@ from libc.string cimport memset
 from bams3.bam.fields cimport DUP, MUNMAP, PAIRED, PROPER_PAIR, QCFAIL, READ1, READ2, SECONDARY, SUPPLEMENTARY, UNMAP, look_ahead
 from bams3.bam.fields cimport record_flag, record_mapq, record_next_ref, record_ref
 
-# samtools' names (flagstat -O json), in samtools' order.
+# Names and order are those of samtools flagstat -O json.
 FLAGSTAT = (
     "total", "primary", "secondary", "supplementary", "duplicates", "primary duplicates", "mapped",
     "primary mapped", "paired in sequencing", "read1", "read2", "properly paired",
@@ -23,7 +23,7 @@ cdef enum:
 
 
 def count(block):
-    """Counts of a RecordBlock: ([QC-passed], [QC-failed]), each in the order of FLAGSTAT."""
+    """Return the counts of a RecordBlock: ([QC-passed], [QC-failed]), each in the order of FLAGSTAT."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t i

@@ -1,6 +1,6 @@
-"""What is at the root of a dataset: only objects that belong to the dataset are ever replaced or deleted.
+"""Destinations of datasets: only objects that belong to a dataset are ever replaced or deleted.
 
-Everything else is foreign: it is never touched, and if a dataset is to be written there, an error names it.
+All other objects are foreign. They are never touched, and if a dataset is to be written there, an error names them.
 """
 
 import os
@@ -23,8 +23,17 @@ _FOLDERS = (f"{layout.DATA}/", f"{layout.PARTS}/", f"{layout.INDEX.partition('/'
 
 
 class Destination(NamedTuple):
-    """What is at the root of a storage: `objects` (path → bytes), the `plans` of the dataset they belong to (the
-    valid one first; no plans: no dataset), and whether the dataset is `complete`."""
+    """What there is at the root of a storage.
+
+    Attributes
+    ----------
+    objects
+        Sizes of the objects in bytes, by path.
+    plans
+        The plans of the dataset to which the objects belong, the valid one first. Without plans, there is no dataset.
+    complete
+        Whether the dataset is complete, that is, has a manifest.
+    """
 
     storage: Storage
     objects: dict[str, int]
@@ -33,18 +42,20 @@ class Destination(NamedTuple):
 
     @property
     def own(self) -> Own:
-        """Decides which objects belong to the dataset."""
+        """The rule that decides which objects belong to the dataset."""
         return Own(self.plans)
 
     def foreign(self) -> list[str]:
-        """The paths that do not belong to the dataset."""
+        """Return the paths of objects that do not belong to the dataset."""
         own = self.own
         return [path for path in self.objects if not (self.plans and own.has(path))]
 
 
 def survey(storage: Storage) -> Destination:
-    """Look at what is at a destination. Raises DatasetError, naming the object, for a symbolic link, and for a manifest
-    or a plan that cannot be read."""
+    """Return what there is at a destination.
+
+    Raises DatasetError, which names the object, for a symbolic link, and for a manifest or a plan that can't be read.
+    """
     for _ in range(TRIES):
         with suppress(FileNotFoundError):  # another process has removed what was listed
             return _survey(storage)
@@ -78,7 +89,7 @@ def _survey(storage: Storage) -> Destination:
 
 
 def plan_of(manifest: Manifest) -> Plan:
-    """The plan by which a dataset was written, apart from generations."""
+    """Return the plan by which a dataset was written, without its generation."""
     version = VERSION if manifest.version == IN_GENERATIONS else manifest.version
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
@@ -88,8 +99,10 @@ def plan_of(manifest: Manifest) -> Plan:
 
 
 def of_lost_manifest(destination: Destination, plan: Plan) -> Destination:
-    """What is at a destination whose manifest may have been deleted: the plan's dataset, if everything in its folders
-    has a path of that, and all chunks name it."""
+    """Return a destination whose manifest may have been deleted, with this plan if it holds the dataset of the plan.
+
+    It does if all paths in the folders of datasets fit the plan, and if all chunks name the plan's header.
+    """
     own, objects = Own([plan]), destination.objects
     held = [path for path in objects if path.startswith(_FOLDERS)]
     if destination.plans or not any(map(own.has_chunk, held)) or not all(map(own.has, held)):
@@ -99,8 +112,10 @@ def of_lost_manifest(destination: Destination, plan: Plan) -> Destination:
 
 
 def check_joinable(destination: Destination) -> None:
-    """Raise DatasetError unless a dataset may be begun or continued: the destination is empty, or holds one whose
-    folders contain nothing foreign."""
+    """Raise DatasetError unless a dataset may be begun or continued at the destination.
+
+    The destination must be empty, or hold a dataset whose folders contain nothing foreign.
+    """
     foreign = destination.foreign()
     _check_manifest_is_not_lost(destination)
     if destination.plans:
@@ -113,7 +128,7 @@ def check_joinable(destination: Destination) -> None:
 
 
 def check_removable(destination: Destination) -> None:
-    """Raise DatasetError, naming it, if anything does not belong to a dataset."""
+    """Raise DatasetError, which names the object, if an object does not belong to a dataset."""
     _check_manifest_is_not_lost(destination)
     if foreign := destination.foreign() or destination.own.not_chunks(
         destination.storage, destination.objects
@@ -125,7 +140,7 @@ def check_removable(destination: Destination) -> None:
 
 
 def _check_manifest_is_not_lost(destination: Destination) -> None:
-    """Raise DatasetError for what seems to be a dataset, but has nothing that says which files are its own."""
+    """Raise DatasetError if the destination seems to hold a dataset, but has no document that lists the files of it."""
     if not destination.plans and destination.objects.keys() & {layout.HEADER, layout.INDEX}:
         raise DatasetError(
             f"{destination.storage.root}: not overwritten, because {layout.METADATA}, which lists what belongs to the "
@@ -134,8 +149,10 @@ def _check_manifest_is_not_lost(destination: Destination) -> None:
 
 
 def remove(destination: Destination) -> None:
-    """Remove a dataset, the manifest first. Raises DatasetError, before removing anything, if something does not
-    belong to it. If it is interrupted, it can be run again: the plan goes last."""
+    """Remove a dataset: the manifest first, and the plan last, so that an interrupted removal can be repeated.
+
+    Raises DatasetError, before anything is removed, if an object does not belong to the dataset.
+    """
     check_removable(destination)
     if not destination.plans:
         return
@@ -151,22 +168,22 @@ def remove(destination: Destination) -> None:
 
 
 def beside(root: str, role: str) -> str:
-    """A path for a dataset's successor (`new`) or predecessor (`old`) next to it, so that a rename is instantaneous."""
+    """Return a path next to a dataset, for its successor (`new`) or predecessor (`old`), so that renaming is fast."""
     folder, name = os.path.split(os.path.realpath(root))
     return os.path.join(folder, f".{name}.{role}")
 
 
 def switch(root: str) -> None:
-    """Put the dataset that was written `beside` a root in its place, and remove the previous one.
+    """Replace the dataset at a root with the one that was written `beside` it, and remove the previous one.
 
-    Where two folders can't be exchanged at once, a kill may leave only the first of two renames done: `restore` undoes
-    it.
+    If the file system can't exchange two folders atomically, they are renamed one after the other. A process that is
+    killed in between leaves only the first rename done; `restore` undoes it.
     """
     destination, new, old = os.path.realpath(root), beside(root, "new"), beside(root, "old")
     if exchange(new, destination):
         old = new
     else:
-        if os.path.isdir(old):  # with files that NFS keeps for a process that reads them
+        if os.path.isdir(old):  # it has files that NFS keeps because a process still reads them
             os.rename(old, f"{old}-{os.urandom(6).hex()}")
         os.rename(destination, old)
         try:
@@ -181,8 +198,10 @@ def switch(root: str) -> None:
 
 @contextmanager
 def alone(root: str) -> Iterator[None]:
-    """Context manager: no other process is in here for the same dataset on a file system; the lock ends with the
-    process. Raises DatasetError if another one is, or has just put a new dataset in its place."""
+    """Context manager: lock a dataset on a file system. The lock ends with the process.
+
+    Raises DatasetError if another process holds the lock, or has just replaced the dataset.
+    """
     import fcntl
 
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -203,8 +222,10 @@ def alone(root: str) -> Iterator[None]:
 
 
 def restore(root: str) -> None:
-    """Clean up after a run that was killed while switching datasets: move the old one back, or remove it. What NFS
-    kept of older ones is removed, too, once nobody reads it."""
+    """Clean up after a run that was killed while it replaced a dataset: move the old one back, or remove it.
+
+    Files of older datasets that NFS kept for readers are removed, too, once no process reads them.
+    """
     import glob
 
     old = beside(root, "old")
@@ -223,9 +244,9 @@ def _clear(folder: str) -> None:
     from bams3.storage import open_storage
 
     remove(survey(open_storage(folder)))
-    for name in _FOLDERS:  # which a kill may have left without files
+    for name in _FOLDERS:  # a killed process may have left them without files
         for empty, _, _ in os.walk(os.path.join(folder, name), topdown=False):
             with suppress(OSError):
                 os.rmdir(empty)
-    with suppress(OSError):  # empty folders that belong to the user
+    with suppress(OSError):  # it is not empty: it holds empty folders of the user
         os.rmdir(folder)

@@ -1,8 +1,8 @@
-"""Generations: the objects that one append in an object store wrote have a name in their paths.
+"""Generations: random names in the paths of all objects that one append in an object store wrote.
 
-What an append writes must not replace what readers of the dataset before it still read. So it draws a random name, its
-generation, and puts it into the paths of the chunks, the header and the index that it writes: before the first dot of
-their last component. docs/format.md specifies it.
+An append must not replace objects that readers of the previous dataset still read. So it draws a random name, its
+generation, and inserts it into the paths of the chunks, the header and the index that it writes, before the first dot
+of the last component. docs/format.md specifies this.
 """
 
 import os
@@ -16,12 +16,15 @@ _GROWTH = re.compile(rf"{layout.PARTS}/append-([0-9a-f]{{{_DIGITS}}})\.json")
 
 
 def new_generation() -> str:
-    """A name that no other append has."""
+    """Return a random name that no other append has."""
     return os.urandom(_DIGITS // 2).hex()
 
 
 def path_in(path: str, generation: str) -> str:
-    """The path of an object of a generation: `data/chr1/000000000-001048576.0123456789abcdef.chunk`. "": as it is."""
+    """Return the path of an object of a generation: `data/chr1/000000000-001048576.0123456789abcdef.chunk`.
+
+    If the generation is "", the path is not changed.
+    """
     if not generation:
         return path
     folder, slash, name = path.rpartition("/")
@@ -30,23 +33,23 @@ def path_in(path: str, generation: str) -> str:
 
 
 def split_path(path: str) -> tuple[str, str]:
-    """The path that an object would have without its generation, and that generation, or ""."""
+    """Return the path that an object would have without its generation, and the generation ("" if it has none)."""
     found = _IN_GENERATION.fullmatch(path)
     return (found[1] + found[3], found[2]) if found else (path, "")
 
 
 def growth_path(generation: str) -> str:
-    """The path of the plan of an append that is not complete."""
+    """Return the path of the plan of an unfinished append."""
     return f"{layout.PARTS}/append-{generation}.json"
 
 
 def growing(path: str) -> str:
-    """The generation of an append that is not complete, by the path of its plan; "" for any other path."""
+    """Return the generation of an unfinished append from the path of its plan; "" for any other path."""
     found = _GROWTH.fullmatch(path)
     return found[1] if found else ""
 
 
 def is_document(path: str) -> bool:
-    """Whether it is the path of a header or an index of a generation."""
+    """Tell whether a path is that of a header or an index with a generation."""
     plain, generation = split_path(path)
     return bool(generation) and plain in (layout.HEADER, layout.INDEX)

@@ -1,8 +1,9 @@
-"""An append in an object store: it writes objects of a generation, and commits with one conditional write.
+"""Appends in an object store: an append writes objects of a new generation, and commits with one conditional write.
 
-Until the commit, the dataset is the old one, and no object that it names changes. Objects that were there before the
-commit and that the new manifest does not name can never be named again: another append that is under way began from the
-old manifest, and so it will be refused. They are removed after the commit, also those of appends that were killed.
+Until the commit, readers see the old dataset, and no object that belongs to it changes. After the commit, objects that
+existed before it and that the new manifest does not name can never become part of the dataset again: another append
+that is running began with the old manifest, so its commit will be refused. These objects are removed after the commit,
+including those of appends that were killed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Growth:
-    """An append that is under way; `storage`; `there`: what the place held when it began."""
+    """A running append. `storage`: the storage of the dataset. `there`: what it held when the append began."""
 
     def __init__(self, old: DatasetReader, plan: Plan) -> None:
         self.storage: RemoteStorage = old.storage  # type: ignore[assignment]
@@ -35,18 +36,20 @@ class Growth:
         self._old, self._plan = old, plan
         self._unfinished = {name for path in self.there.objects if (name := growing(path))}
         self.is_named = False
-        """Whether a manifest may name what was written."""
+        """Whether there may be a manifest that names the objects of this append."""
 
     def begin(self, header: bytes) -> None:
-        """Write the plan, and the header with this text."""
+        """Write the plan, and a header with this text."""
         storage, plan, path = self.storage, self._plan, growth_path(self._plan.generation)
         storage.put(path, plan.to_bytes())
         self._on_condition = storage.keeps_conditions(path)
         storage.put(path_in(layout.HEADER, plan.generation), stored_header(header, plan.version))
 
     def commit(self, parts: Sequence[Part]) -> Manifest:
-        """Check that the parts form a complete dataset, and put it in place of the old one. Raises DatasetError if that
-        is not there any more."""
+        """Check that the parts form a complete dataset, and replace the old dataset with it.
+
+        Raises DatasetError if the parts are incomplete, or if the old dataset has changed in the meantime.
+        """
         storage = self.storage
         try:
             index, manifest, _ = assembled(storage, self._plan, parts)
@@ -85,17 +88,18 @@ class Growth:
         self._remove({self._plan.generation}, self.storage.list())
 
     def _obsolete(self, named: set[str]) -> list[str]:
-        """What was there of the dataset when this began, and is not among these paths."""
+        """Return the objects of the dataset that existed when the append began, except those named here."""
         old, own = self._old, self.there.own
         former = {old.index_path, old.header_path, *(entry.path for entry in old.objects)}
         paths = {path for path in self.there.objects if own.has(path) and not path.startswith(layout.PARTS)}
         paths -= {layout.METADATA, *named}
-        if not self._on_condition:  # another append may have committed at the same moment, and need these
+        # Another append may have committed at the same time, and need these objects.
+        if not self._on_condition:
             paths = {path for path in paths - former if split_path(path)[1] not in self._unfinished}
         return sorted(paths - {*own.not_chunks(self.storage, paths - former)})
 
     def _remove(self, generations: set[str], paths: Iterable[str]) -> None:
-        """Remove what is of these generations among the paths, and what killed uploads left; the plans last."""
+        """Remove the objects of these generations: those among the paths, remains of killed uploads, and the plans."""
         storage = self.storage
         storage.delete_all([path for path in paths if split_path(path)[1] in generations])
         storage.delete_incomplete(lambda path: split_path(path)[1] in generations)
@@ -104,8 +108,10 @@ class Growth:
 
 @contextmanager
 def growth(old: DatasetReader, plan: Plan, header: bytes) -> Iterator[Growth]:
-    """Context manager: begin an append to a dataset in an object store. If it fails before it can have been committed,
-    what it wrote is removed."""
+    """Context manager: begin an append to a dataset in an object store.
+
+    If the append fails before it may have been committed, the objects that it wrote are removed.
+    """
     grows = Growth(old, plan)
     try:
         grows.begin(header)

@@ -1,4 +1,4 @@
-"""SHA-256 of stored objects: a signature of the manifest covers them. docs/trust.md explains it."""
+"""SHA-256 hashes of stored objects, which a signature of the manifest covers. docs/trust.md explains this."""
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -17,7 +17,7 @@ Map = Callable[[Callable[[ChunkEntry], str], Iterable[ChunkEntry]], Iterable[str
 
 
 def hash_of(storage: Storage, path: str, size: int) -> str:
-    """The SHA-256 of the first `size` bytes of an object, in hex digits."""
+    """Return the SHA-256 of the first `size` bytes of an object, in hex digits."""
     digest = sha256()
     for start in range(0, size, PORTION):
         digest.update(storage.get_range(path, start, min(PORTION, size - start)))
@@ -25,10 +25,19 @@ def hash_of(storage: Storage, path: str, size: int) -> str:
 
 
 def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
-    """Yield one line for each object of a DatasetReader for which its manifest does not vouch, by a SHA-256 or at all.
+    """Yield a line for each object of a dataset whose SHA-256 is missing or wrong, or that the manifest does not name.
 
-    `mapped`: calls a function with each entry, perhaps in several threads, and yields the results in order. Raises
-    OSError if the storage has no list of objects.
+    Parameters
+    ----------
+    dataset
+        A DatasetReader.
+    mapped
+        Calls a function with each entry, possibly in several threads, and yields the results in order.
+
+    Raises
+    ------
+    OSError
+        If the storage can't list its objects.
     """
     storage, manifest, uri = dataset.storage, dataset.manifest, dataset.uri
     there = storage.sizes()
@@ -42,10 +51,10 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
         text = readable_header(storage, dataset.header_path, manifest.version)
         if text is None or sha256_of(text) != manifest.header_sha256:
             yield f"{uri}/{dataset.header_path}: its SHA-256 is not the one in {layout.METADATA}; restore it"
-        index = storage.get(dataset.index_path)  # rather than one that was cached
+        index = storage.get(dataset.index_path)  # not the cached one
         if sha256_of(index) != manifest.index_sha256:
             yield f"{uri}/{dataset.index_path}: its SHA-256 is not the one in {layout.METADATA}; restore it"
-            return  # it vouches for nothing
+            return  # the hashes in it prove nothing
         entries = index_from_bytes(index, manifest, uri)
         present = [entry for entry in entries if there.get(entry.path) == entry.size]
         found = mapped(lambda entry: hash_of(storage, entry.path, entry.size), present)

@@ -1,4 +1,4 @@
-"""The index of a dataset's chunks: an entry of each, in the order of BAM. docs/format.md specifies it."""
+"""The chunk index: an entry for each chunk, in the order of BAM. docs/format.md specifies it."""
 
 import json
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from bams3.dataset.tiles import tiles_to_bytes
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
-CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # bytes that a chunk and a row group take at most, inflated
+CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # most bytes that a chunk and a row group take, inflated
 _NOWHERE = "at an invalid position, or not on the dataset's grid"
 
 
 def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
-    """Encode the chunk index: zstd-compressed JSON, one chunk a line; and behind it the tiles."""
+    """Encode the chunk index: zstd-compressed JSON, with one chunk per line, followed by the tiles."""
     import zstandard
 
     lines = ",\n".join(json.dumps(entry.to_json(), separators=(",", ":")) for entry in entries)
@@ -39,7 +39,7 @@ def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
 
 
 def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
-    """Parse the chunk index, whose checksum has been verified. Raises FormatError if it is invalid."""
+    """Parse a chunk index whose checksum has been verified. Raises FormatError if it is invalid."""
     # Every chunk has at least one row group, and every row group at least one record.
     most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
     try:
@@ -64,8 +64,21 @@ def check_chunk(
     chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None,
     version: int = VERSION,
 ) -> None:  # fmt: skip
-    """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
-    grid, if contigs share windows; `version`: of the dataset, which says what its path may be."""
+    """Raise ValueError unless an entry is that of a valid chunk on the grid of these references.
+
+    Parameters
+    ----------
+    chunk
+        The entry of the chunk.
+    references
+        [name, length] of each contig, by reference id.
+    chunk_size
+        Length of a window in bp.
+    joined
+        The grid, if contigs share windows.
+    version
+        Format version of the dataset, which determines the valid paths.
+    """
     try:
         if not isinstance(chunk.path, str):
             raise ValueError("invalid path")
@@ -80,7 +93,7 @@ def check_chunk(
 def _check(
     chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
 ) -> None:  # fmt: skip
-    """`path`: that of the chunk, without its generation; None if it does not tell the window."""
+    """Check an entry. `path`: the path of the chunk without its generation; None if it is hashed."""
     numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
     contig = chunk.reference_id
     if type(contig) is not int or not -1 <= contig < len(references):
@@ -99,7 +112,7 @@ def _check(
 def _check_alone(
     chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], chunk_size: int
 ) -> None:
-    """Check the place and the row groups of a chunk that no contigs share."""
+    """Check the place and the row groups of a chunk that contigs do not share."""
     start = chunk.start
     if chunk.reference_id == layout.UNPLACED:
         length, end, right, known = 0, start, layout.unplaced_path(start), True
@@ -116,7 +129,7 @@ def _check_alone(
 def _check_shared(
     chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], sharing: range
 ) -> None:
-    """Likewise, of a chunk that contigs share."""
+    """Check the place and the row groups of a chunk that contigs share."""
     is_there = path in (layout.joined_path(sharing.start, sharing.stop), None)
     if not is_there or (chunk.reference_id, chunk.start) != (sharing.start, 0):
         raise ValueError(_NOWHERE)
@@ -127,7 +140,7 @@ def _check_shared(
 
 
 def check_hashes(chunks: Sequence[ChunkEntry], version: int) -> None:
-    """Raise ValueError unless each has its SHA-256, if a dataset of this version has them."""
+    """Raise ValueError unless each chunk has a valid SHA-256, or none if datasets of this version have none."""
     for chunk in chunks:
         try:
             check_sha256(chunk.sha256, version)
@@ -139,8 +152,10 @@ def check_chunks(
     chunks: Sequence[ChunkEntry], counts: Counts | None, references: Sequence[Sequence[Any]], chunk_size: int,
     joined: Grid | None, version: int = VERSION,
 ) -> None:  # fmt: skip
-    """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
-    each reference as the counts say, if there are any. `joined`, `version`: as for `check_chunk`."""
+    """Raise ValueError unless these are valid chunks, in order and without duplicates.
+
+    `counts`: if given, the chunks must have as many records of each reference. Other parameters: as for `check_chunk`.
+    """
     records = dict.fromkeys(counts.by_reference if counts else (), 0)
     before = (0, -1)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Chunks that several contigs share, as one chunk for each contig."""
+"""Chunks that several contigs share, presented as one chunk for each contig."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +14,11 @@ _BYTES = itemgetter(ZoneMap._fields.index("bytes"))
 
 
 class Contigs:
-    """The entries of the contigs that share a chunk. The path of each ends in `#` and its reference id; its size is its
-    share, by the bytes of its records."""
+    """The entries of the contigs that share a chunk.
+
+    The path of each entry ends in `#` and the reference id. Its size is its share of the chunk, in proportion to the
+    bytes of its records.
+    """
 
     def __init__(self, entry: ChunkEntry) -> None:
         self.first = entry.reference_id
@@ -30,7 +33,7 @@ class Contigs:
             yield from self.of(contig)
 
     def of(self, contig: int) -> list[ChunkEntry]:
-        """The entry of a contig; none if it has no records."""
+        """Return a list with the entry of a contig; it is empty if the contig has no records."""
         shared = self._entry
         first = bisect_left(shared.contigs, contig)
         rows = shared.row_groups[first : bisect_right(shared.contigs, contig, first)]
@@ -43,12 +46,12 @@ class Contigs:
 
 
 def by_contig(entry: ChunkEntry) -> Iterable[ChunkEntry]:
-    """The entry of each contig that shares a chunk; the entry itself if no contig shares it."""
+    """Return an entry for each contig that shares a chunk, or the entry itself if contigs do not share the chunk."""
     return Contigs(entry) if entry.contigs else (entry,)
 
 
 class ByReference:
-    """The entries of chunks, by reference id; those of contigs that share a chunk are made when they are asked for."""
+    """The entries of chunks, by reference id. Entries of contigs that share a chunk are created on demand."""
 
     def __init__(self, entries: Iterable[ChunkEntry]) -> None:
         self._alone: dict[int, list[ChunkEntry]] = {}
@@ -61,7 +64,7 @@ class ByReference:
         self._firsts = [shared.first for shared in self._shared]
 
     def of(self, reference_id: int) -> list[ChunkEntry]:
-        """The entries of a reference (-1: reads with no position), in order."""
+        """Return the entries of a reference (−1: reads without a position), in order."""
         if (found := self._alone.get(reference_id)) is not None:
             return found
         at = bisect_right(self._firsts, reference_id)
@@ -69,8 +72,10 @@ class ByReference:
 
 
 def with_shared(entries: Iterable[ChunkEntry], stored: Mapping[str, ChunkEntry]) -> Iterator[ChunkEntry]:
-    """Yield entries, in order; if all contigs that share a chunk are among them, its entry as it is `stored` (by path)
-    instead of theirs."""
+    """Yield entries in order, but replace the entries of all contigs that share a chunk with the entry of the chunk.
+
+    The entry of the chunk is that in `stored`, by path. If only some of the contigs are listed, their entries stay.
+    """
     for path, of_chunk in groupby(entries, key=lambda entry: contig_in(entry.path)[0]):
         listed = list(of_chunk)
         shared = stored[path]

@@ -20,34 +20,36 @@ PARTS = "_parts"
 PLAN = f"{PARTS}/plan.json"
 DATA = "data"
 
-UNPLACED = -1  # reference id of reads with no position
+UNPLACED = -1  # reference id of reads without a position
 UNPLACED_FOLDER = "_unplaced"
 
 JOINED_FOLDER = "_contigs"
-MANY_CONTIGS = 1 << 12  # with more contigs than this, short ones share windows: …
-SHORT = 8  # … those of which so many fit into a window …
-MOST_JOINED = 1 << 12  # … in runs of at most so many contigs …
-ROOM = 4  # … that are together no longer than so many windows
-SHARED_ROW_GROUP = 1 << 14  # a row group of several contigs ends with one of them if it has so many records
+MANY_CONTIGS = 1 << 12  # with more contigs than this, short ones share windows
+SHORT = 8  # a contig is short if at least this many contigs of its length fit into a window
+MOST_JOINED = 1 << 12  # at most this many contigs share a window …
+ROOM = 4  # … and together they are at most as long as this many windows
+# A row group of several contigs ends at the end of a contig if it has this many records.
+SHARED_ROW_GROUP = 1 << 14
 
-ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp do …
+ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp end …
 SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records than this; they have …
 ROW_GROUP_RECORDS = 1 << 16  # … at most this many records …
 ROW_GROUP_BYTES = 32 << 20  # … and at most this many bytes of BAM records, unless the last record is longer
-UNPLACED_ROW_GROUPS = 8  # row groups in a chunk of reads with no position
+UNPLACED_ROW_GROUPS = 8  # row groups in a chunk of reads without a position
 
 DEFAULT_CHUNK_SIZE = 1 << 20
 CHUNK_SIZES = tuple(1 << shift for shift in range(18, 24))
 
-LONGEST_NAME = 200  # characters of a contig's name as a path component
+LONGEST_NAME = 200  # most characters of a contig's name as a path component
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 class Window(NamedTuple):
-    """One cell of the grid: reads of `reference_id` that start in [start, end), 0-based; in the last one, or later.
+    """A cell of the grid: the reads of `reference_id` that start in [start, end), 0-based.
 
-    Reads with no position are one window: (UNPLACED, 0, 0). Contigs that share a window have that of the first.
+    The last window of a contig also has the reads that start after its end. The reads without a position have one
+    window, (UNPLACED, 0, 0). A window that contigs share has the reference id of the first one.
     """
 
     reference_id: int
@@ -59,7 +61,7 @@ class Window(NamedTuple):
 def encode_name(contig: str) -> str:
     """Encode a contig's name as a path component: percent-encode bytes outside [A-Za-z0-9._-], and a leading . or _.
 
-    File systems allow 255 bytes, so if the result exceeds 200, its end is replaced by ~ and a hash.
+    File systems allow 255 bytes. So if the result is longer than 200 bytes, its end is replaced by ~ and a hash.
     """
     if len(contig) <= LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9-][A-Za-z0-9._-]*", contig):
         return contig
@@ -76,24 +78,27 @@ def encode_name(contig: str) -> str:
 
 
 def chunk_path(contig: str, start: int, end: int) -> str:
-    """Path of the chunk of a window: `data/chr1/000000000-001048576.chunk`."""
+    """Return the path of the chunk of a window: `data/chr1/000000000-001048576.chunk`."""
     return f"{DATA}/{encode_name(contig)}/{start:09d}-{end:09d}.chunk"
 
 
 def joined_path(first: int, end: int) -> str:
-    """Path of the chunk that the contigs with these reference ids share: `data/_contigs/000000000-000000937.chunk`."""
+    """Return the path of the chunk that the contigs with reference ids in [first, end) share.
+
+    For example, `data/_contigs/000000000-000000937.chunk`.
+    """
     return f"{DATA}/{JOINED_FOLDER}/{first:09d}-{end:09d}.chunk"
 
 
 def unplaced_path(number: int) -> str:
-    """Path of a chunk of reads with no position."""
+    """Return the path of a chunk of reads without a position."""
     return f"{DATA}/{UNPLACED_FOLDER}/{number:06d}.chunk"
 
 
 def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
-    """For each contig the first of those that it shares its window with, array('i'); itself if there is no other.
+    """Return, for each contig, the first of the contigs that share its window; the contig itself if it shares none.
 
-    Where there are many contigs, short ones that follow each other share a window.
+    If there are many contigs, consecutive short ones share a window. The result is an array('i') of reference ids.
     """
     firsts = array("i", range(len(lengths)))
     if len(lengths) <= MANY_CONTIGS:
@@ -111,20 +116,20 @@ def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
 
 
 def joins(lengths: Sequence[int], chunk_size: int) -> bool:
-    """Whether any contigs share windows."""
+    """Tell whether any contigs share windows."""
     return firsts_of(lengths, chunk_size) != array("i", range(len(lengths)))
 
 
 class Grid(Sequence[Window]):
-    """Consecutive windows of a genome, created on demand: there may be tens of millions of them.
+    """Consecutive windows of a genome, created on demand, because there may be tens of millions of them.
 
-    A contig has at least one window (a read may start anywhere, even on a contig of length 0), and
-    reads that start past a contig's end belong to its last window. Short contigs may share one (see `firsts_of`).
-    The window of the reads with no position is the last.
+    A contig has at least one window, because a read may start even on a contig of length 0. Reads that start past the
+    end of a contig belong to its last window. Short contigs may share a window (see `firsts_of`). The last window is
+    that of the reads without a position.
     """
 
     def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int, *, joins: bool = True) -> None:
-        """`joins`: whether contigs can share windows; they can't in datasets of earlier versions."""
+        """`joins`: whether contigs may share windows. In datasets of some format versions, they do not."""
         self.chunk_size = chunk_size
         self._names = [name for name, _ in references]
         lengths = [length for _, length in references]
@@ -140,7 +145,7 @@ class Grid(Sequence[Window]):
 
     @cached_property
     def shared(self) -> dict[int, int]:
-        """Of each contig that shares its window, by reference id, the first one that does."""
+        """For each contig that shares its window, by reference id, the first contig in that window."""
         found: dict[int, int] = {}
         for first, members in groupby(range(len(self.firsts)), key=self.firsts.__getitem__):
             sharing = list(members)
@@ -149,18 +154,18 @@ class Grid(Sequence[Window]):
         return found
 
     def sharing(self, reference_id: int) -> range:
-        """The contigs that have the window of a contig, by reference id: itself, if it shares none."""
+        """Return the reference ids of all contigs in the window of a contig; only its own if it shares no window."""
         first = self.firsts[reference_id]
         return range(first, bisect_right(self.firsts, first))
 
     def shared_paths(self) -> Iterator[str]:
-        """Paths of the chunks that several contigs share."""
+        """Yield the paths of the chunks that several contigs share."""
         for first, members in groupby(self.shared, key=self.shared.__getitem__):
             *_, last = members
             yield joined_path(first, last + 1)
 
     def path(self, reference_id: int, start: int) -> str:
-        """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
+        """Return the path of the chunk of a window, or, for reference id −1, of piece number `start`."""
         if reference_id == UNPLACED:
             return unplaced_path(start)
         sharing = self.sharing(reference_id)
@@ -190,7 +195,7 @@ class Grid(Sequence[Window]):
             yield from cells(run, self.chunk_size)
 
     def index_of(self, reference_id: int, start: int) -> int | None:
-        """The index of the window that starts at a position of a reference; None if it is not among these."""
+        """Return the index of the window that starts at a position of a reference; None if it is not in this grid."""
         if reference_id == UNPLACED:
             number = self._before[-1]
         elif not 0 <= reference_id < len(self._before) - 1 or start < 0 or start % self.chunk_size:
@@ -203,7 +208,7 @@ class Grid(Sequence[Window]):
         return number - self._part.start if number in self._part else None
 
     def contigs(self) -> Iterator[range]:
-        """For each contig (and for the reads with no position), the indices of its windows among these."""
+        """Yield, for each contig (and for the reads without a position), the indices of its windows in this grid."""
         number, stop = self._part.start, self._part.stop
         while number < stop:
             reference_id = bisect_right(self._before, number)
@@ -212,22 +217,22 @@ class Grid(Sequence[Window]):
             number = end
 
     def run(self, places: range) -> Window:
-        """Join windows of one contig into one."""
+        """Return consecutive windows of one contig, joined into one."""
         first: Window = self[places[0]]
         return first._replace(end=self[places[-1]].end)
 
     def runs(self) -> Iterator[Window]:
-        """The same windows, with those of each contig joined into one."""
+        """Yield the windows of this grid, with those of each contig joined into one."""
         return map(self.run, self.contigs())
 
 
 def last_window(length: int, chunk_size: int) -> int:
-    """The start of the last window of a contig; it holds all reads that start there or later."""
+    """Return the start of the last window of a contig, which holds all reads that start there or later."""
     return (max(-(-length // chunk_size), 1) - 1) * chunk_size
 
 
 def cells(run: Window, chunk_size: int) -> Iterator[Window]:
-    """The windows that make up a run."""
+    """Yield the windows of which a run consists."""
     if run.reference_id == UNPLACED:
         yield run
         return
@@ -236,11 +241,11 @@ def cells(run: Window, chunk_size: int) -> Iterator[Window]:
 
 
 Sizes = Sequence[int] | Mapping[int, int]
-"""Bytes (or another weight) of each item; a mapping holds only some items, by index."""
+"""Bytes (or another weight) of each item. A mapping has only some of the items, by index; the others count as 0."""
 
 
 def batch(items: Sequence[Item], sizes: Sizes, number: int, of: int) -> Sequence[Item]:
-    """The `number`-th (from 1) of the runs of `split`; empty if there are fewer runs."""
+    """Return the `number`-th (from 1) of the runs of `split`; empty if there are fewer. Raises UsageError."""
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: use i/n with 1 ≤ i ≤ n")
     borders = _borders(sizes, len(items), of)
@@ -248,18 +253,19 @@ def batch(items: Sequence[Item], sizes: Sizes, number: int, of: int) -> Sequence
 
 
 def split(items: Sequence[Item], sizes: Sizes, of: int) -> list[Sequence[Item]]:
-    """Split windows or chunks into `of` runs so that the largest run is as small as possible. Each run has an item of
-    some size, so there are at most as many runs as such items.
+    """Split windows or chunks into `of` runs so that the largest run is as small as possible.
 
-    Negative sizes, as in a damaged index, count as 0. If all sizes are 0, every item counts the same. The result
-    depends on the arguments alone.
+    Each run has an item with a size above 0, so there are at most as many runs as such items. Negative sizes, as in a
+    damaged index, count as 0. If all sizes are 0, all items count the same. The result depends only on the arguments.
     """
     return [items[start:end] for start, end in pairwise(_borders(sizes, len(items), of))]
 
 
 def _borders(sizes: Sizes, count: int, of: int) -> list[int]:
-    """The start of each run of `split`, and the end of the last. A run begins with an item of some size, but for the
-    first, which begins with the first item."""
+    """Return the start of each run of `split`, and the end of the last one.
+
+    A run begins with an item whose size is above 0, except that the first run begins with the first item.
+    """
     pairs = sorted(sizes.items()) if isinstance(sizes, Mapping) else enumerate(sizes)
     sized = [(place, size) for place, size in pairs if size > 0]
     places: Sequence[int] = [place for place, _ in sized] or range(count)
@@ -271,13 +277,14 @@ def _borders(sizes: Sizes, count: int, of: int) -> list[int]:
 
 
 def _starts(sums: Sequence[int], of: int) -> list[int]:
-    """The first item of each of `of` runs of at least as many items, whose sizes have these prefix sums.
+    """Return the first item of each of `of` runs of items whose sizes have these prefix sums.
 
-    Of the solutions with the smallest largest run, this is one in which each run is close to the mean of the rest.
+    There must be at least `of` items. Among the solutions that minimize the largest run, this is one in which the size
+    of each run is close to the mean of those that follow.
     """
     count, total = len(sums) - 1, sums[-1]
     most = _smallest_largest(sums, of)
-    # For each run, starting with the last, the earliest start that leaves it and the runs after it small enough.
+    # For each run, starting with the last one, the earliest start with which it and the runs after it are small enough.
     soonest = [bisect_left(sums, total - most)]
     while len(soonest) < of:
         soonest.append(bisect_left(sums, sums[soonest[-1]] - most))
@@ -294,7 +301,7 @@ def _starts(sums: Sequence[int], of: int) -> list[int]:
 
 
 def _smallest_largest(sums: Sequence[int], of: int) -> int:
-    """The smallest possible size of the largest of `of` runs."""
+    """Return the smallest possible size of the largest of `of` runs."""
 
     def suffices(most: int) -> bool:
         done = 0
@@ -315,7 +322,7 @@ def _smallest_largest(sums: Sequence[int], of: int) -> int:
 
 
 def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:
-    """`i/n` → (i, n), 1 ≤ i ≤ n."""
+    """Parse `i/n` as (i, n) with 1 ≤ i ≤ n. Raises UsageError for other text; `what` names it in the message."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"{what} {text!r}: use i/n with 1 ≤ i ≤ n, for example 1/8")
@@ -323,7 +330,7 @@ def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:
 
 
 def parse_size(text: str | int) -> int:
-    """Parse a chunk size in bases; K and M mean 2^10 and 2^20. Raises UsageError unless it is one of CHUNK_SIZES."""
+    """Parse a chunk size in bp; K and M mean 2^10 and 2^20. Raises UsageError unless it is one of CHUNK_SIZES."""
     match = re.fullmatch(r"(\d+)([kKmM]?)", str(text))
     size = int(match[1]) << {"": 0, "k": 10, "m": 20}[match[2].lower()] if match else 0
     if size not in CHUNK_SIZES:

@@ -1,7 +1,7 @@
-"""Chunks without their dataset: they are read as the part of it that they are.
+"""Loose chunks: chunks that are read without their dataset, as a part of it.
 
-Everything comes from the chunks' footers. A dataset is recognised by its `header_id`, so chunks can be copied anywhere,
-renamed, and sent through pipes.
+All information comes from the footers of the chunks. A dataset is recognised by its `header_id`, so chunks can be
+copied anywhere, renamed, and sent through pipes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,19 @@ from bams3.storage import is_remote
 
 
 class LooseChunks(DatasetReader):
-    """Some chunks of one dataset, read without it: a part of the dataset, as `DatasetReader.only` returns it.
+    """Some chunks of one dataset, read without it; they behave like the result of `DatasetReader.only`.
 
-    If one of the chunks has the whole header, the header and the reference ids are those of the dataset. Otherwise only
-    those contigs are known that the chunks' records mention; reference ids count these.
+    If one of the chunks has the whole header, the header and the reference ids are those of the dataset. Otherwise,
+    only the contigs that the records of the chunks mention are known, and they are numbered from 0.
     """
 
     is_whole = False
 
     def __init__(self, chunks: Sequence[ChunkReader]) -> None:
-        """Raises FormatError if a chunk is damaged, UsageError unless they are different chunks of one dataset."""
+        """Open chunks.
+
+        Raises FormatError if a chunk is damaged, and UsageError unless they are different chunks of the same dataset.
+        """
         first = chunks[0]
         self.uri = first.name
         self.remote = any(is_remote(chunk.name) for chunk in chunks)
@@ -61,7 +64,7 @@ class LooseChunks(DatasetReader):
         self.manifest = self._manifest()
 
     def _check(self, chunks: Sequence[ChunkReader]) -> None:
-        """Check that the chunks are of one dataset, and set its window size."""
+        """Check that the chunks are from the same dataset, and set its window size."""
         first = chunks[0]
         sizes = {}
         for chunk in chunks:
@@ -81,7 +84,7 @@ class LooseChunks(DatasetReader):
 
     @staticmethod
     def _lie_together(*chunks: ChunkReader) -> bool:
-        """Whether chunks lie in one dataset."""
+        """Tell whether the paths of chunks are in the same dataset."""
         roots = {chunk.name.rpartition(f"/{layout.DATA}/")[0] for chunk in chunks}
         return len(roots) == 1 and roots != {""}
 
@@ -99,7 +102,7 @@ class LooseChunks(DatasetReader):
         return None
 
     def _renumber(self, chunks: Sequence[ChunkReader]) -> None:
-        """Number the references that the chunks mention from 0, and build the header from what the chunks have."""
+        """Number the references that the chunks mention from 0, and build a header from the lines in the chunks."""
         known: dict[int, tuple[str, int]] = {}
         for chunk in chunks:
             for reference, name, length in chunk.footer.references:
@@ -118,14 +121,14 @@ class LooseChunks(DatasetReader):
         )
 
     def _entries(self, chunk: ChunkReader) -> Iterator[tuple[ChunkEntry, ChunkReader]]:
-        """Yield the entry of a chunk, or of each contig of one that contigs share, and what reads it."""
+        """Yield the entry of a chunk, or one for each contig that shares the chunk, and the reader for it."""
         footer = chunk.footer
         if not footer.contigs:
             entry = self._entry(chunk)
             self._stored[entry.path] = entry, chunk
             yield entry, chunk
             return
-        _ = chunk.zones  # raises FormatError if one contig of it was asked for that it lacks
+        _ = chunk.zones  # raises FormatError if a contig was requested that the chunk does not have
         shared, only = (chunk.shared, chunk.contig) if isinstance(chunk, ContigChunk) else (chunk, None)
         path = layout.joined_path(footer.reference_id, footer.contigs[-1] + 1)
         whole = shared.entry(path, footer.reference_id)
@@ -153,11 +156,14 @@ class LooseChunks(DatasetReader):
 
     @cached_property
     def references(self) -> list[tuple[str, int]]:
-        """(name, length) of every contig that is known, by reference id."""
+        """(name, length in bp) of every known contig, by reference id."""
         return list(self.header.references)
 
     def _manifest(self) -> Manifest:
-        """A manifest of these chunks. The records have to be read to count them by FLAG: see `counts`."""
+        """Return a manifest for these chunks.
+
+        It has no counts by FLAG, because records must be read for them (`counts`).
+        """
         footer = self._chunks[self.index[0].path].footer
         return Manifest(
             footer.dataset, [list(reference) for reference in self.references], self._chunk_size, footer.level,
@@ -168,7 +174,7 @@ class LooseChunks(DatasetReader):
 
     @property
     def counts(self) -> Counts:
-        """The counts of the records, which are read for it."""
+        """The counts of the records. Their first use reads all records."""
         return self._counted
 
     @cached_property
@@ -179,11 +185,11 @@ class LooseChunks(DatasetReader):
         return total
 
     def opening(self, header: bool) -> list[int]:
-        """Bytes of each request that opens the chunks."""
+        """Return the number of bytes of each request that opens the chunks."""
         return [min(TAIL, entry.size) for entry in self.index]
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
-        """The chunk that an index entry describes."""
+        """Return the chunk that an index entry describes."""
         return self._chunks[entry.path] if entry.path in self._chunks else self.stored_chunk(entry)
 
     @property
@@ -193,23 +199,23 @@ class LooseChunks(DatasetReader):
 
     @property
     def tiles(self) -> None:
-        """Tiles are in the index of a dataset."""
+        """None, because tiles are stored only in the index of a dataset."""
 
     def stored_chunk(self, entry: ChunkEntry) -> ChunkReader:
-        """The chunk that an entry of `objects` describes."""
+        """Return the chunk that an entry of `objects` describes."""
         return self._stored[entry.path][1]
 
     def chunk_uri(self, entry: ChunkEntry) -> str:
-        """The path or URI that was given for the chunk."""
+        """Return the path or URI that was given for the chunk."""
         return self._chunks[entry.path].name
 
     def foreign(self) -> list[str]:
-        """Nothing is known of other files."""
+        """Return an empty list, because other files are not known."""
         return []
 
     @property
     def name(self) -> str:
-        """The name of the dataset if the first chunk lies in one, otherwise the chunk's own, without its suffix."""
+        """The name of the dataset if the first chunk is in one, otherwise the name of the chunk, without the suffix."""
         dataset, data, _ = self.uri.rpartition(f"/{layout.DATA}/")
         given = dataset if data else self.uri.removesuffix(".chunk")
         return given.rpartition("/")[2].removesuffix(".bams3")

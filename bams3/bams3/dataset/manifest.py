@@ -1,7 +1,7 @@
-"""What a dataset says about itself: the manifest (`_metadata.json`).
+"""The manifest of a dataset (`_metadata.json`).
 
-docs/format.md specifies it. It is written last: the dataset exists if and only if the manifest does. Nothing in it
-depends on when, where or in how many jobs it was created.
+docs/format.md specifies it. It is written last: the dataset exists if and only if the manifest exists. Its content does
+not depend on when, where or in how many jobs the dataset was created.
 """
 
 import builtins
@@ -25,25 +25,27 @@ from bams3.untrusted import parse_json
 FORMAT = "bams3"
 VERSION = 4
 JOINED = 5
-"""The version of a dataset in which contigs share windows."""
+"""Format version of a dataset in which contigs share windows."""
 IN_GENERATIONS = 6
-"""The version of a dataset to which reads were appended in an object store: version 4 with generations."""
+"""Format version of a dataset to which reads were appended in an object store: version 4 with generations."""
 HASHED_PATHS = 7
-"""The version of a dataset whose chunks have hashed paths. Its contigs may share windows, and it may have a
-generation."""
+"""Format version of a dataset whose chunks have hashed paths. It may also have shared windows and a generation."""
 VERSIONS = (1, 2, 3, VERSION, JOINED, IN_GENERATIONS, HASHED_PATHS)
-"""That are read."""
+"""Format versions that can be read."""
 HASHED = 4
-"""From this version on, there are SHA-256 hashes: of header and index in the manifest, of each chunk in the index."""
+"""First format version with SHA-256 hashes: of the header and the index in the manifest, of the chunks in the index."""
 FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
-HASHES = ("header_sha256", "index_sha256")  # … and that a manifest of an early version lacks
+HASHES = ("header_sha256", "index_sha256")  # keys that a manifest of an early version does not have
 MAX_INDEX = 1 << 30  # bytes of the chunk index, stored or inflated
 _SEAL = b'  "crc32": '
 
 
 class Counts:
-    """Numbers of records: `passed` and `failed` (QC) in the order of `counts.FLAGSTAT`; by reference id
-    (−1: no position) [mapped, unmapped] as samtools idxstats counts them."""
+    """Numbers of records.
+
+    `passed`, `failed`: numbers of the records that passed or failed QC, in the order of `counts.FLAGSTAT`.
+    `by_reference`: [mapped, unmapped] by reference id (−1: without a position), as samtools idxstats counts them.
+    """
 
     def __init__(self, passed: list[int], failed: list[int], by_reference: dict[int, list[int]]) -> None:
         self.passed, self.failed, self.by_reference = passed, failed, by_reference
@@ -53,12 +55,12 @@ class Counts:
 
     @classmethod
     def zero(cls) -> "Counts":
-        """Counts of no records."""
+        """Return the counts of an empty set of records."""
         return cls([0] * 16, [0] * 16, {})
 
     @classmethod
     def of_block(cls, block: Any, reference_id: int | None) -> "Counts":
-        """Of the records of a RecordBlock, all of one reference or (None) of several, which may not be -1."""
+        """Return the counts of a RecordBlock. `reference_id`: None if its records have several, all of them not −1."""
         from bams3.dataset.counts import count
 
         passed, failed = count(block)
@@ -72,7 +74,7 @@ class Counts:
 
     @classmethod
     def of_chunk(cls, chunk: Any) -> "Counts":
-        """Of the records of a `ChunkReader`, which are read and checked. Raises FormatError."""
+        """Return the counts of the records of a `ChunkReader`, which are read and checked. Raises FormatError."""
         total = cls.zero()
         for group in chunk.row_groups:
             group.load()
@@ -89,7 +91,7 @@ class Counts:
         here |= {reference_id: row for reference_id, row in there.items() if reference_id not in here}
 
     def without(self, other: "Counts") -> "Counts":
-        """The counts of these records without those of `other`, which are some of them."""
+        """Return the counts of these records without those in `other`, which must be among them."""
         rest = Counts.zero()
         rest.add(self)
         less = {key: [-mapped, -unmapped] for key, (mapped, unmapped) in other.by_reference.items()}
@@ -98,7 +100,7 @@ class Counts:
         return rest
 
     def check(self, references: int) -> None:
-        """Raise ValueError unless these are possible counts for records with a header of so many references."""
+        """Raise ValueError unless these counts are possible for records whose header has this number of references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]
         if len(self.passed) != 16 or len(self.failed) != 16 or not are_counts([*chain.from_iterable(rows)]):
             raise ValueError("invalid counts")
@@ -111,7 +113,7 @@ class Counts:
             raise ValueError("counts by reference that do not add up to the total")
 
     def to_json(self) -> dict[str, Any]:
-        """As in part files and the manifest."""
+        """Return the counts as they are stored in part files and the manifest."""
         return {
             "passed": self.passed,
             "failed": self.failed,
@@ -120,7 +122,7 @@ class Counts:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Counts":
-        """The inverse of `to_json`."""
+        """Parse the result of `to_json`. Raises ValueError if it is invalid."""
         by_reference = {key: [mapped, unmapped] for key, mapped, unmapped in document["by_reference"]}
         counts = cls(document["passed"], document["failed"], by_reference)
         given = [row[0] for row in document["by_reference"]]
@@ -130,7 +132,7 @@ class Counts:
 
 
 def _agree(row: list[int]) -> bool:
-    """Whether these can be counts of the same records, in the order of `counts.FLAGSTAT`."""
+    """Tell whether these numbers, in the order of `counts.FLAGSTAT`, can be counts of the same records."""
     (total, primary, secondary, supplementary, duplicates, primary_duplicates, mapped, primary_mapped,
      paired, read1, read2, proper, both_mapped, singletons, elsewhere, elsewhere_mapq5) = row  # fmt: skip
     others = secondary + supplementary
@@ -147,12 +149,16 @@ def _agree(row: list[int]) -> bool:
 
 
 class Manifest(NamedTuple):
-    """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
-    end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
-    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did;
-    `header_sha256`, of the header's text, and `index_sha256`, of the stored index: in hex digits, empty before version
-    4; `earlier_header_ids`: of the headers that the dataset had before reads were appended to it; `generation`: that of
-    the header and the index, if reads were appended in an object store."""
+    """The content of `_metadata.json`. Lengths and sizes are in bytes, `chunk_size` is in bp.
+
+    `header_id`: identifies the BAM header (see the function `header_id`). `references`: [name, length in bp] of every
+    contig, by reference id. `bytes`: total size of the chunks. `header_…`: of the text of the header; `index_…`: of the
+    stored chunk index; SHA-256 hashes are in hex digits, and empty before version 4. `sums`: None if an earlier version
+    wrote the manifest. `truncated`: the source lacked its end-of-file marker. `partial_header`: the header was rebuilt
+    from chunks and is not complete. `lossy`: what the conversion changed in the records; None if nothing.
+    `earlier_header_ids`: ids of the headers that the dataset had before reads were appended to it. `generation`: that
+    of the header and the index, if reads were appended in an object store; else "".
+    """
 
     header_id: str
     references: list[list[Any]]
@@ -180,12 +186,12 @@ class Manifest(NamedTuple):
 
     @property
     def joined(self) -> Grid | None:
-        """The windows, if contigs share some of them."""
+        """The grid, if contigs share some of its windows; else None."""
         grid = Grid(self.references, self.chunk_size) if is_joined(self.version) else None  # type: ignore[arg-type]
         return grid if grid and grid.shared else None
 
     def to_bytes(self) -> builtins.bytes:
-        """JSON, one key a line."""
+        """Return the manifest as JSON, with one key per line."""
         document = (
             {"format": FORMAT, "version": self.version} | self._asdict() | {"counts": self.counts.to_json()}
         )
@@ -201,7 +207,10 @@ class Manifest(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: builtins.bytes, name: str) -> "Manifest":
-        """Parse. Raises FormatError if damaged or of a newer version, DatasetError if it is not from a dataset."""
+        """Parse a manifest. `name`: the dataset's, for errors.
+
+        Raises FormatError if it is damaged or of a newer version, and DatasetError if it is not that of a dataset.
+        """
         try:
             document = parse_json(data)
             if document.get("format") != FORMAT:
@@ -251,12 +260,12 @@ class Manifest(NamedTuple):
 
 
 def is_joined(version: int) -> bool:
-    """Whether contigs share windows in a dataset of this version, if they can."""
+    """Tell whether contigs that are short enough share windows in a dataset of this version."""
     return version in (3, JOINED, HASHED_PATHS)
 
 
 def sealed(document: dict[str, Any]) -> bytes:
-    """JSON, one key a line; the last key is the CRC-32 of all bytes before its line."""
+    """Return a document as JSON, with one key per line. The last key is the CRC-32 of all bytes before its line."""
     lines = (
         f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items()
     )
@@ -265,7 +274,7 @@ def sealed(document: dict[str, Any]) -> bytes:
 
 
 def check_seal(document: dict[str, Any], data: bytes) -> None:
-    """Remove and check the checksum of a `sealed` document; `data` are its bytes. Raises ValueError."""
+    """Remove the checksum of a `sealed` document, and compare it with that of its bytes, `data`. Raises ValueError."""
     if document.pop("crc32", None) != zlib.crc32(data.rpartition(_SEAL)[0]):
         raise ValueError("its checksum is wrong")
 
@@ -289,7 +298,7 @@ def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
 
 
 def check_generation(generation: Any, version: int) -> None:
-    """Raise ValueError unless it is a valid generation; or "" if the version has none."""
+    """Raise ValueError unless this is a generation that is valid in this version ("" if the dataset has none)."""
     without = generation == "" and version != IN_GENERATIONS
     if not (without or (version in (IN_GENERATIONS, HASHED_PATHS) and is_hex(generation, 16))):
         raise ValueError(f"invalid generation {generation!r}")
@@ -311,55 +320,55 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a valid count in JSON: an int from 0 that fits in 63 bits."""
+    """Tell whether a value from JSON is a valid count: an int in [0, 2^63)."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
 def are_counts(values: list[Any], low: int = 0, end: int = 1 << 63) -> bool:
-    """Whether they are integers in [low, end)."""
+    """Tell whether all values are integers in [low, end)."""
     return not values or ({int}.issuperset(map(type, values)) and low <= min(values) and max(values) < end)
 
 
 def is_hex(value: Any, digits: int) -> bool:
-    """Whether it is a text of so many hex digits, in lower case."""
+    """Tell whether a value is a string of this number of lower-case hex digits."""
     return isinstance(value, str) and len(value) == digits and not value.strip("0123456789abcdef")
 
 
 def is_set(document: dict[str, Any], flag: str) -> bool:
-    """A flag of a manifest or a part. Raises ValueError unless it is true or absent."""
+    """Return a flag of a manifest or a part. Raises ValueError unless it is true or absent."""
     if document.get(flag, True) is not True:
         raise ValueError(f"invalid {flag} {document[flag]!r}")
     return flag in document
 
 
 def check_sha256(value: Any, version: int) -> None:
-    """Raise ValueError unless it is a SHA-256 in hex digits; or "" if the version has none."""
+    """Raise ValueError unless a value is a SHA-256 in hex digits, or "" if the version has none."""
     if not is_hex(value, 64 if version >= HASHED else 0):
         raise ValueError(f"invalid SHA-256 {value!r}")
 
 
 def sums_to_json(sums: Sums | None) -> dict[str, Any]:
-    """The sums as a key of a manifest or a part; none if they are not known."""
+    """Return the sums as a key of a manifest or a part; no key if they are unknown."""
     return {} if sums is None else {"sums": sums.to_json()}
 
 
 def sums_of(document: dict[str, Any]) -> Sums | None:
-    """The inverse of `sums_to_json`. Raises ValueError or TypeError."""
+    """Parse the result of `sums_to_json`. Raises ValueError or TypeError if it is invalid."""
     return Sums.from_json(document["sums"]) if "sums" in document else None
 
 
 def lossy_to_json(loss: Loss | None) -> dict[str, Any]:
-    """A loss as a key of a manifest or a plan; none if there was none. `loss_of` is the inverse."""
+    """Return a loss as a key of a manifest or a plan; no key if there was no loss. `loss_of` is the inverse."""
     return {} if loss is None else {"lossy": loss.to_json()}
 
 
 def earlier_to_json(earlier: tuple[str, ...]) -> dict[str, Any]:
-    """The ids of earlier headers as a key of a manifest or a plan; none if there are none."""
+    """Return the ids of earlier headers as a key of a manifest or a plan; no key if there are none."""
     return {"earlier_header_ids": list(earlier)} if earlier else {}
 
 
 def earlier_of(document: dict[str, Any]) -> tuple[Any, ...]:
-    """The inverse of `earlier_to_json`, whose values are not checked. Raises ValueError."""
+    """Parse the result of `earlier_to_json`. Raises ValueError if it is not a list; the ids are not checked."""
     found = document.get("earlier_header_ids", ())
     if not isinstance(found, list | tuple) or (not found and "earlier_header_ids" in document):
         raise ValueError(f"invalid earlier_header_ids {found!r}")
@@ -367,19 +376,19 @@ def earlier_of(document: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def header_id(header: Any) -> str:
-    """Identifies a BAM header: the first 32 hex digits of the SHA-256 of its bytes, magic to reference list."""
+    """Return the id of a BAM header: the first 32 hex digits of the SHA-256 of its bytes, magic to reference list."""
     return sha256_of(header.to_bam())[:32]
 
 
 def sha256_of(data: bytes) -> str:
-    """The SHA-256 of a document, in hex digits."""
+    """Return the SHA-256 of a document, in hex digits."""
     digest: str = _sha256()(data).hexdigest()
     return digest
 
 
 @cache
 def _sha256() -> Any:
-    """The built-in module's: hashlib loads OpenSSL, which takes 4 ms."""
+    """Return the constructor of the built-in module, because hashlib loads OpenSSL, which takes 4 ms."""
     try:
         from _sha2 import sha256
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a batch of `bams3 markdup` says in its part: how it joins its neighbours, and its numbers of reads."""
+"""What a batch of `bams3 markdup` stores in its part: how it fits its neighbours, and its numbers of reads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,20 @@ from bams3.errors import DatasetError
 
 
 class Marked(NamedTuple):
-    """`number`, `of`: the batch. `before`, `after`: see `duplicates.batch.Batch`. `numbers`: of reads of each kind
-    (`duplicates.statistics.KINDS`), for those without a read group and for each read group that is told apart.
-    `marking`: that of the plan, which another one may have replaced since."""
+    """The results of a batch.
+
+    Attributes
+    ----------
+    number, of
+        The batch: the `number`-th of `of`.
+    before, after
+        Digests of what is known at the borders of the batch; see `duplicates.batch.Batch`.
+    numbers
+        The number of reads of each kind (`duplicates.statistics.KINDS`), for the reads without a read group and for
+        each read group that is distinguished.
+    marking
+        `marking` of the plan by which the batch was marked. Another plan may have replaced that plan since.
+    """
 
     number: int
     of: int
@@ -24,7 +35,7 @@ class Marked(NamedTuple):
     marking: str
 
     def check(self, marking: str) -> None:
-        """Raise ValueError for values that are invalid, or of another plan than the one with this `marking`."""
+        """Raise ValueError for values that are invalid, or if the plan has another `marking`."""
         if self.marking != marking:
             raise ValueError("its source or options are not those of the plan")
         if not (is_count(self.number) and is_count(self.of) and 1 <= self.number <= self.of):
@@ -38,17 +49,17 @@ class Marked(NamedTuple):
 
 
 def marked_to_json(marked: Marked | None) -> dict[str, Any]:
-    """As a key of a part; none if it is not of `bams3 markdup`."""
+    """Return the results as a key of a part; no key if `bams3 markdup` did not write the part."""
     return {} if marked is None else {"markdup": marked._asdict()}
 
 
 def marked_of(document: dict[str, Any]) -> Marked | None:
-    """The inverse of `marked_to_json`, whose values are not checked. Raises TypeError."""
+    """Parse the result of `marked_to_json`, without checking the values. Raises TypeError if keys are wrong."""
     return Marked(**document["markdup"]) if "markdup" in document else None
 
 
 def check_borders(place: str, batches: Iterable[Marked]) -> None:
-    """Raise DatasetError unless each batch began with what the one before it knew at its end."""
+    """Raise DatasetError unless each batch began in the state in which the batch before it ended."""
     for left, right in pairwise(sorted(batches)):
         if left.after != right.before:
             raise DatasetError(
@@ -59,6 +70,6 @@ def check_borders(place: str, batches: Iterable[Marked]) -> None:
 
 
 def summed(batches: Iterable[Marked]) -> list[list[int]]:
-    """The numbers of reads of all batches."""
+    """Return the numbers of reads of all batches together."""
     rows = [batch.numbers for batch in batches]
     return [list(map(sum, zip(*of_group, strict=True))) for of_group in zip(*rows, strict=False)]

@@ -1,6 +1,6 @@
-"""The numbers of merged records, and what a batch of `bams3 merge` says of them in its part.
+"""Totals of merged records, and the totals that a batch of `bams3 merge` stores in its part.
 
-Records of datasets are counted only if something in them changes: manifests say what all of them are.
+Records of datasets are counted only if they change, because the manifests have the totals of all records.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from bams3.errors import DatasetError
 
 
 class RecordTotals(NamedTuple):
-    """The counts and sums of some records. Reference ids are those of the merged header."""
+    """The counts and sums of some records, with the reference ids of the merged header."""
 
     counts: Counts
     sums: Sums
 
     @classmethod
     def zero(cls) -> RecordTotals:
-        """Of no records."""
+        """Return the totals of an empty set of records."""
         return cls(Counts.zero(), Sums.zero())
 
     @classmethod
     def of_block(cls, block: Any) -> RecordTotals:
-        """Of the records of a sorted RecordBlock, of any contigs."""
+        """Return the totals of a sorted RecordBlock, whose records may be on any contigs."""
         total = cls.zero()
         unplaced = find_start(block, UNPLACED, -1 << 31)
         for part, reference_id in ((block[:unplaced], None), (block[unplaced:], UNPLACED)):
@@ -40,19 +40,22 @@ class RecordTotals(NamedTuple):
 
     @classmethod
     def together(cls, several: Iterable[RecordTotals]) -> RecordTotals:
-        """Of all of these records."""
+        """Return the sum of several totals."""
         total = cls.zero()
         for totals in several:
             total.add(totals)
         return total
 
     def add(self, other: RecordTotals) -> None:
-        """Add other records."""
+        """Add the totals of other records."""
         self.counts.add(other.counts)
         self.sums.add(other.sums)
 
     def without(self, other: RecordTotals) -> RecordTotals:
-        """Of these records without those of `other`. Raises ValueError unless those can be some of them."""
+        """Return the totals of these records without those in `other`.
+
+        Raises ValueError unless these can be among them.
+        """
         counts, sums = self.counts.without(other.counts), self.sums.without(other.sums)
         summed = (row[0] for rows in sums.groups.values() for row in rows)
         if min(chain(counts.passed, counts.failed, *counts.by_reference.values(), summed)) < 0:
@@ -60,32 +63,40 @@ class RecordTotals(NamedTuple):
         return RecordTotals(counts, sums)
 
     def check(self, references: int) -> None:
-        """Raise ValueError unless it is valid for records with a header of so many references."""
+        """Raise ValueError unless the totals are possible for records whose header has this number of references."""
         self.counts.check(references)
         self.sums.check(self.counts.passed[1], self.counts.failed[1])
 
     def to_json(self) -> list[Any]:
-        """As in a part."""
+        """Return the totals as they are stored in a part."""
         return [self.counts.to_json(), self.sums.to_json()]
 
     @classmethod
     def from_json(cls, document: list[Any]) -> RecordTotals:
-        """The inverse of `to_json`. Raises ValueError or TypeError."""
+        """Parse the result of `to_json`. Raises ValueError or TypeError if it is invalid."""
         counts, sums = document
         return cls(Counts.from_json(counts), Sums.from_json(sums))
 
 
 class Merged(NamedTuple):
-    """`datasets`: in the first batch, the records of all datasets of which chunks may be copied; in others none.
-    `changed`: those of them, as they were, that the batch has changed. `merging`: that of the plan, which another one
-    may have replaced since."""
+    """The totals of a batch.
+
+    Attributes
+    ----------
+    datasets
+        In the first batch, the totals of all datasets whose chunks may be copied; in other batches, zero.
+    changed
+        The totals of those of their records that this batch has changed, before the change.
+    merging
+        `merging` of the plan by which the batch was written. Another plan may have replaced that plan since.
+    """
 
     datasets: RecordTotals
     changed: RecordTotals
     merging: str
 
     def check(self, merging: str, references: int) -> None:
-        """Raise ValueError for values that are invalid, or of another plan than the one with this `merging`."""
+        """Raise ValueError for values that are invalid, or if the plan has another `merging`."""
         if self.merging != merging:
             raise ValueError("its inputs or options are not those of the plan")
         self.datasets.check(references)
@@ -93,7 +104,7 @@ class Merged(NamedTuple):
 
 
 def merged_to_json(merged: Merged | None) -> dict[str, Any]:
-    """As a key of a part; none if it is not of `bams3 merge`."""
+    """Return the totals as a key of a part; no key if `bams3 merge` did not write the part."""
     if merged is None:
         return {}
     document = {"datasets": merged.datasets.to_json(), "changed": merged.changed.to_json()}
@@ -101,7 +112,7 @@ def merged_to_json(merged: Merged | None) -> dict[str, Any]:
 
 
 def merged_of(document: dict[str, Any]) -> Merged | None:
-    """The inverse of `merged_to_json`, whose values are not checked. Raises ValueError or TypeError."""
+    """Parse the result of `merged_to_json`, without checking the numbers. Raises ValueError or TypeError."""
     if "merge" not in document:
         return None
     of_batch = document["merge"]
@@ -110,7 +121,10 @@ def merged_of(document: dict[str, Any]) -> Merged | None:
 
 
 def kept_by(place: str, batches: Iterable[Merged]) -> RecordTotals:
-    """The records of datasets that no batch has changed. Raises DatasetError if there is no such number of them."""
+    """Return the totals of records in datasets that no batch has changed.
+
+    Raises DatasetError if they would be negative.
+    """
     said = list(batches)
     changed = RecordTotals.together(batch.changed for batch in said)
     try:

@@ -1,4 +1,4 @@
-"""Opening what stands in place of a dataset: a dataset, or chunks without one."""
+"""Opening of the inputs of commands: a dataset, or loose chunks of one."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +15,23 @@ from bams3.storage.memory import is_stream
 
 
 def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> DatasetReader:
-    """Open a dataset, or one or several chunks of a dataset, by path or URI; `-` is a chunk on standard input.
+    """Open a dataset, or one or more chunks of a dataset.
 
-    `prefetch`: as for `DatasetReader`. Raises UsageError if these are several datasets, DatasetError if there is none,
-    FormatError if something is damaged.
+    Parameters
+    ----------
+    names
+        A path or URI, or several; `-` is a chunk on standard input.
+    prefetch
+        As for `DatasetReader`.
+
+    Raises
+    ------
+    UsageError
+        If the names are those of several datasets.
+    DatasetError
+        If there is no dataset.
+    FormatError
+        If a document or a chunk is damaged.
     """
     several = isinstance(names, Iterable) and not isinstance(names, str | bytes | os.PathLike)
     readers = open_readers(names if several else [names], prefetch=prefetch)
@@ -30,9 +43,9 @@ def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> Dat
 
 
 def open_readers(names: Iterable[Any], *, prefetch: Sequence[str] = (layout.INDEX,)) -> list[DatasetReader]:
-    """Open datasets and chunks; the chunks of one dataset are read as a part of it. In the order of the names.
+    """Open datasets and chunks, in the order of the names.
 
-    Raises as `open_reader` does.
+    The chunks of one dataset are read together, as a part of it. Raises the same errors as `open_reader`.
     """
     given = [*names]
     if not given:
@@ -45,7 +58,7 @@ def open_readers(names: Iterable[Any], *, prefetch: Sequence[str] = (layout.INDE
 
 
 def _grouped(opened: Sequence[DatasetReader | ChunkReader]) -> Iterator[DatasetReader]:
-    """Yield the datasets, and the chunks of each dataset together, where the first of them stands."""
+    """Yield the datasets in order; the chunks of a dataset come together, at the place of the first one."""
     loose: dict[tuple[str, str], list[ChunkReader]] = {}
     for each in opened:
         if isinstance(each, ChunkReader):
@@ -63,8 +76,11 @@ def _grouped(opened: Sequence[DatasetReader | ChunkReader]) -> Iterator[DatasetR
 
 
 def _dataset_of(chunk: ChunkReader) -> tuple[str, str]:
-    """The folder of a chunk's dataset if the chunk still lies in it, otherwise the id of the dataset: several may have
-    the same id, and a dataset that has grown has chunks of several."""
+    """Return what identifies the dataset of a chunk: its folder if the chunk is still in it, otherwise its header id.
+
+    The header id alone is not enough: several datasets may have the same one, and a dataset to which reads were
+    appended has chunks with different ones.
+    """
     root, data, _ = chunk.name.rpartition(f"/{layout.DATA}/")
     return ("", root) if data else (chunk.footer.dataset, "")
 
@@ -95,10 +111,10 @@ def _chunk(chunk: ChunkReader) -> ChunkReader:
 
 
 def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the positional arguments of a command, DATASET … or CHUNK …, and what follows, such as regions.
+    """Split the positional arguments of a command into inputs (a dataset, or chunks) and the rest, such as regions.
 
-    If the first one is a chunk, further chunks may follow: files that begin as chunks do, streams, and URIs that end in
-    `.chunk`.
+    If the first argument is a chunk, further chunks may follow: files that begin with the magic number of chunks,
+    streams, and URIs that end in `.chunk`.
     """
     count = 1
     if is_chunk(words[0]):
@@ -108,7 +124,7 @@ def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def is_chunk(word: str) -> bool:
-    """Tell whether a word of a command line is a chunk: a file that begins as one, a stream, or a URI in `.chunk`."""
+    """Tell whether an argument names a chunk: a file with its magic number, a stream, or a URI ending in `.chunk`."""
     if is_remote(word):
         return contig_in(word)[0].partition("?")[0].endswith(".chunk")
     path = contig_in(word.removeprefix("file://"))[0]
@@ -122,7 +138,7 @@ def is_chunk(word: str) -> bool:
 
 
 def is_other_file(word: str) -> bool:
-    """Tell whether a word of a command line is a file that is neither a chunk nor a dataset. Raises OSError."""
+    """Tell whether an argument names a file that is neither a chunk nor a dataset. Raises OSError."""
     if is_chunk(word):
         return False
     if not is_remote(word):

@@ -1,4 +1,4 @@
-"""What belongs to a dataset: the paths on its plan's grid, and there only chunks that name the dataset."""
+"""The objects that belong to a dataset: their paths fit its plan, and if they are chunks, they name the dataset."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,21 +17,21 @@ _UNPLACED = rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.chunk"
 _PART = rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}}|[0-9a-f]{{32}})\.json"
 _FORMER = rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json"
 _ROOT = (layout.METADATA, layout.HEADER, layout.PLAIN_HEADER, layout.INDEX, layout.PLAN)
-READERS = 16  # that read chunks at the same time
+READERS = 16  # number of threads that read chunks
 
 
 def is_part(path: str) -> bool:
-    """Whether it is the path of a part file."""
+    """Tell whether a path is that of a part file."""
     return bool(re.fullmatch(_PART, path))
 
 
 def is_former(path: str) -> bool:
-    """Whether it is the path of a plan that has been replaced."""
+    """Tell whether a path is that of a plan that has been replaced."""
     return bool(re.fullmatch(_FORMER, path))
 
 
 def _with_windows(plan: Any) -> Iterable[Sequence[Any]]:
-    """The [name, length] of the contigs that share no window."""
+    """Return the [name, length] of the contigs that share no window."""
     if not plan.joined:
         return plan.references  # type: ignore[no-any-return]
     shared = plan.joined.shared
@@ -39,7 +39,7 @@ def _with_windows(plan: Any) -> Iterable[Sequence[Any]]:
 
 
 class Own:
-    """Decides what belongs to a dataset, by its plans: the valid one, and those it has replaced."""
+    """The rule that decides what belongs to a dataset, based on its valid plan and the plans that it replaced."""
 
     def __init__(self, plans: Sequence[Any]) -> None:
         self.header_ids = {name for plan in plans for name in (plan.header_id, *plan.earlier_header_ids)}
@@ -55,7 +55,7 @@ class Own:
         self._shared = {path for plan in plain if plan.joined for path in plan.joined.shared_paths()}
 
     def has(self, path: str) -> bool:
-        """Whether an object at this path may belong to the dataset."""
+        """Tell whether an object at this path may belong to the dataset."""
         return (
             path in _ROOT
             or is_part(path)
@@ -66,7 +66,7 @@ class Own:
         )
 
     def has_chunk(self, path: str) -> bool:
-        """Whether it is the path of a chunk of the dataset, of any generation."""
+        """Tell whether a path is that of a chunk of the dataset, of any generation."""
         path, _ = split_path(path)
         if is_hashed(path):
             return self._hashes
@@ -82,7 +82,7 @@ class Own:
         )
 
     def not_chunks(self, storage: Storage, paths: Iterable[str]) -> list[str]:
-        """Those of the paths of chunks that hold anything other than a chunk of the dataset."""
+        """Return those of the paths of chunks at which there is something other than a chunk of the dataset."""
         chunks = [path for path in paths if self.has_chunk(path)]
         if not chunks:
             return []
@@ -93,15 +93,17 @@ class Own:
             return [path for path, is_chunk in zip(chunks, known, strict=True) if not is_chunk]
 
     def check_chunk(self, storage: Storage, path: str) -> None:
-        """Raise DatasetError if the object at a chunk's path does not belong to the dataset, lest it be overwritten."""
+        """Raise DatasetError if the object at a chunk's path is foreign, so that it must not be overwritten."""
         if not self._is_chunk(storage, path):
             raise DatasetError(
                 f"{storage.root}/{path}: not overwritten because it is not a chunk of this dataset; move it elsewhere"
             )
 
     def delete_strays(self, storage: Storage, strays: Iterable[str]) -> None:
-        """Delete chunks that an interrupted run left. Raises DatasetError, before deleting anything, with the path of
-        an object that is not a chunk of the dataset."""
+        """Delete chunks that an interrupted run left.
+
+        Raises DatasetError, before anything is deleted, if an object is not a chunk of the dataset; the error names it.
+        """
         strays = list(strays)
         foreign = [path for path in strays if not self.has_chunk(path)] or self.not_chunks(storage, strays)
         if foreign:
@@ -111,7 +113,7 @@ class Own:
         storage.delete_all(strays)
 
     def _is_chunk(self, storage: Storage, path: str) -> bool:
-        """Whether an object is a chunk of the dataset, a damaged chunk, or has disappeared."""
+        """Tell whether an object is a chunk of the dataset, is a damaged chunk, or has disappeared."""
         from bams3.chunk.reader import ChunkReader
 
         try:

@@ -1,4 +1,4 @@
-"""What a dataset stores compressed beside its chunks: the header's text, and many references.
+"""Compression of the header's text, and of the list of references in a manifest.
 
 docs/format.md, "Manifest", specifies both. Datasets of version 1 have both as plain text.
 """
@@ -13,17 +13,17 @@ from bams3.storage import Storage
 from bams3.untrusted import inflate, most_inflated, parse_json
 
 LEVEL = 9
-MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
-MAX_REFERENCES = 1 << 31  # bytes of JSON
+MAX_HEADER = (1 << 31) - 1  # greatest number of bytes of text, as in BAM
+MAX_REFERENCES = 1 << 31  # greatest number of bytes of JSON
 
 
 def header_path(version: int, generation: str = "") -> str:
-    """Path of the header in a dataset of this version and generation."""
+    """Return the path of the header in a dataset of this version and generation."""
     return path_in(layout.HEADER, generation) if version > 1 else layout.PLAIN_HEADER
 
 
 def stored_header(text: bytes, version: int) -> bytes:
-    """The header's text as it is stored. Raises SourceError if readers would refuse to decompress it."""
+    """Return the header's text in its stored form. Raises SourceError if readers would refuse to decompress it."""
     if version == 1:
         return text
     stored = _deflated(text)
@@ -36,12 +36,12 @@ def stored_header(text: bytes, version: int) -> bytes:
 
 
 def header_text(stored: bytes, version: int) -> bytes:
-    """The inverse of `stored_header`. Raises ValueError."""
+    """Return the text of a stored header. Raises ValueError if it is damaged."""
     return inflate(stored, MAX_HEADER) if version > 1 else stored
 
 
 def readable_header(storage: Storage, path: str, version: int) -> bytes | None:
-    """The header's text as an object has it; None if that is missing or damaged."""
+    """Return the text of the header in an object; None if the object is missing or damaged."""
     try:
         return header_text(storage.get(path), version)
     except (ValueError, FileNotFoundError):
@@ -49,12 +49,12 @@ def readable_header(storage: Storage, path: str, version: int) -> bytes | None:
 
 
 def longest_header(text: int) -> int:
-    """The most bytes in which a text of so many bytes is stored."""
+    """Return the greatest number of bytes that a header with a text of this length takes when stored."""
     return text + (text >> 7) + 512
 
 
 def packed_references(references: list[list[Any]]) -> list[list[Any]] | str:
-    """References for a manifest: [name, length] each, or a zstd frame of that JSON in base64 if it is shorter."""
+    """Return references for a manifest: [name, length] of each, or, if shorter, a zstd frame of that JSON in base64."""
     from base64 import b64encode
 
     plain = json.dumps(references, separators=(",", ":")).encode()
@@ -63,7 +63,7 @@ def packed_references(references: list[list[Any]]) -> list[list[Any]] | str:
 
 
 def unpacked_references(references: Any, version: int) -> Any:
-    """The inverse of `packed_references`, whose values are not checked. Raises ValueError."""
+    """Parse the result of `packed_references`, without checking the values. Raises ValueError."""
     if version == 1 or not isinstance(references, str):
         return references
     from base64 import b64decode

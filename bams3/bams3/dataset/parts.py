@@ -1,7 +1,7 @@
-"""Writing a dataset in parts: parts of a plan, and the commit.
+"""Writing of a dataset in parts, and its commit.
 
-Any process may write the chunks of any windows and a part file that lists them. `commit`
-checks that the parts are complete and writes the index and the manifest: from then on the dataset exists.
+Any process may write the chunks of any windows, and a part file that lists them. `commit` checks that the parts are
+complete, and writes the index and the manifest; from then on, the dataset exists.
 """
 
 import zlib
@@ -43,10 +43,27 @@ from bams3.untrusted import parse_json
 
 @dataclass
 class Part:
-    """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
-    records according to the source's index (in a merge, of all inputs), if it says. `truncated`: the source lacked its
-    end-of-file marker. `sums`: None if an earlier version wrote the part. `marked`: of a part whose duplicates are
-    marked; `merged`: of a part of a merge, whose counts and sums are those of files and of changed records."""
+    """Some windows of a dataset, and what was written for them.
+
+    Attributes
+    ----------
+    windows
+        The windows; consecutive ones are joined.
+    chunks
+        The entries of the chunks.
+    counts, sums
+        Counts and checksums of the records. `sums` is None if an earlier version wrote the part. In a part of a merge,
+        both are those of records from files and of changed records only.
+    source_counts
+        The number of records by reference id, according to the index of the source (in a merge, of all inputs); empty
+        if the index does not have it.
+    truncated
+        Whether the source lacked its end-of-file marker.
+    marked
+        The results of a batch of `bams3 markdup`; otherwise None.
+    merged
+        The totals of a batch of `bams3 merge`; otherwise None.
+    """
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -129,8 +146,10 @@ class Part:
 
 
 def delete_parts(storage: Storage, *, appends: bool = False) -> None:
-    """Delete what only an unfinished dataset needs, the plan last. `appends`: also the plans of appends to one that was
-    there before."""
+    """Delete what only an unfinished dataset needs, the plan last.
+
+    `appends`: also delete the plans of appends to a previous dataset at the same place.
+    """
     paths = [
         path
         for path in storage.list(layout.PARTS)
@@ -140,14 +159,17 @@ def delete_parts(storage: Storage, *, appends: bool = False) -> None:
 
 
 def write_part(storage: Storage, plan: Plan, name: str, part: Part) -> None:
-    """Store a part. It must not outlive a power cut that takes one of its chunks."""
+    """Store a part, in such a way that it can't survive a power cut that destroys one of its chunks."""
     storage.sync()
     storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes(plan))
     storage.sync()
 
 
 def finish(storage: Storage, plan: Plan, part: Part, name: str | None) -> Manifest | None:
-    """Store a part by its name, or, without a name, complete a dataset of which it is all; return the manifest then."""
+    """Store a part under its name.
+
+    Without a name, it is the only part: complete the dataset, and return its manifest.
+    """
     if name is None:
         return commit(storage, plan, [part])
     write_part(storage, plan, name, part)
@@ -155,21 +177,22 @@ def finish(storage: Storage, plan: Plan, part: Part, name: str | None) -> Manife
 
 
 def read_part(storage: Storage, plan: Plan, path: str) -> Part:
-    """The part at a path."""
+    """Return the part at a path."""
     return read_object(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
 
 
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
-    """All existing parts."""
+    """Return all existing parts."""
     return [read_part(storage, plan, path) for path in storage.list(layout.PARTS) if is_part(path)]
 
 
 def commit(
     storage: Storage, plan: Plan, parts: Sequence[Part], first: Callable[[], None] | None = None
 ) -> Manifest:
-    """Check that the parts form a complete dataset, do what comes `first`, and bring the dataset into existence.
+    """Check that the parts form a complete dataset, and commit it.
 
-    Raises DatasetError that says what is missing, duplicated or does not add up.
+    `first`: called right before the manifest is written. Raises DatasetError if something is missing or duplicated, or
+    if numbers do not match; the message names it.
     """
     index, manifest, strays = assembled(storage, plan, parts)
     if not is_plan(storage, plan.to_bytes()):
@@ -192,8 +215,10 @@ def commit(
 
 
 def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[bytes, Manifest, Iterable[str]]:
-    """The index and the manifest of the dataset that parts form, and the paths below `data/` that are not of it. Raises
-    DatasetError as `commit` does."""
+    """Return the index and the manifest of the dataset that parts form, and the unused paths below `data/`.
+
+    Raises DatasetError as `commit` does.
+    """
     _check_windows(storage, plan, parts)
     check_borders(storage.root, (part.marked for part in parts if part.marked and part.windows))
     chunks = sorted((chunk for part in parts for chunk in part.chunks), key=attrgetter("order"))
@@ -227,7 +252,7 @@ def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[byte
 
 
 def _numbers(place: str, parts: Sequence[Part]) -> tuple[Counts, Sums | None]:
-    """The counts and the sums of all records; sums are None if a part lacks its own."""
+    """Return the counts and the sums of all records. The sums are None if a part has none."""
     total = kept_by(place, (part.merged for part in parts if part.merged))
     for part in parts:
         total.counts.add(part.counts)

@@ -1,4 +1,4 @@
-"""The plan of a dataset in the making (`_parts/plan.json`): what all of its parts share."""
+"""The plan of an unfinished dataset (`_parts/plan.json`): what all of its parts have in common."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -45,14 +45,23 @@ if TYPE_CHECKING:
 Parsed = TypeVar("Parsed")
 
 WRITTEN = (VERSION, JOINED, HASHED_PATHS)
-_OPTIONAL = ("generation", "marking", "merging", "path_key")  # keys of a plan that others lack
+_OPTIONAL = ("generation", "marking", "merging", "path_key")  # keys that not every plan has
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`; `generation`: of the chunks
-    that are written; `marking`, `merging`: a SHA-256 of the inputs and the options of `bams3 markdup` or `bams3 merge`,
-    if its batches write the parts; `path_key`: of hashed paths, while they are made."""
+    """What all parts of a dataset have in common. Attributes that are not listed here are those of `Manifest`.
+
+    Attributes
+    ----------
+    generation
+        The generation of the chunks that are written; "" if they have none.
+    marking, merging
+        A SHA-256 of the inputs and the options of `bams3 markdup` or `bams3 merge`, if batches of that command write
+        the parts; else "".
+    path_key
+        The key of hashed paths; "" if paths are not hashed, or if the dataset is complete.
+    """
 
     header_id: str
     references: list[list[Any]]
@@ -73,7 +82,7 @@ class Plan:
     def of(
         cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None, *, hash_paths: bool = False
     ) -> "Plan":
-        """The plan for a source with this Header."""
+        """Return the plan for a source with this Header. `hash_paths`: whether paths are hashed, with a new key."""
         version = HASHED_PATHS if hash_paths else version_of(header.references, chunk_size)
         return cls(
             header_id(header), [list(reference) for reference in header.references], chunk_size, level,
@@ -90,13 +99,13 @@ class Plan:
 
     @cached_property
     def grid(self) -> Grid:
-        """The windows."""
+        """All windows of the dataset."""
         references = [(name, length) for name, length in self.references]
         return Grid(references, self.chunk_size, joins=is_joined(self.version))
 
     @property
     def command(self) -> str:
-        """The command that writes its parts."""
+        """The command that writes the parts."""
         return "markdup" if self.marking else "merge" if self.merging else "convert"
 
     @cached_property
@@ -105,36 +114,50 @@ class Plan:
         return [length for _, length in self.references]
 
     def chunk_path(self, reference_id: int, start: int) -> str:
-        """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
+        """Return the path of the chunk of a window, or, for reference id −1, of piece number `start`."""
         path = self.grid.path(reference_id, start)
         if self.version == HASHED_PATHS:
             path = hashed_path(path, self.path_key)
         return path_in(path, self.generation)
 
     def window_start(self, reference_id: int, pos: int) -> int:
-        """The start of the window of the reads at a position of a contig, 0-based."""
+        """Return the start of the window of the reads at a 0-based position of a contig."""
         last = layout.last_window(self.lengths[reference_id], self.chunk_size)
         return min(max(pos, 0) // self.chunk_size * self.chunk_size, last)
 
     @property
     def joined(self) -> Grid | None:
-        """The windows, if contigs share some of them."""
+        """The grid, if contigs share some of its windows; else None."""
         return self.grid if is_joined(self.version) and self.grid.shared else None
 
 
 def version_of(references: Sequence[Any], chunk_size: int) -> int:
-    """The version of the format in which a dataset of these contigs is written."""
+    """Return the format version in which a dataset with these contigs is written."""
     return JOINED if layout.joins([length for _, length in references], chunk_size) else VERSION
 
 
 def write_plan(
     storage: Storage, plan: Plan, header_text: bytes, *, join: bool, former: Plan | None = None
 ) -> Plan:
-    """Begin a dataset, or `join` one that has been begun; return the plan that holds.
+    """Begin a dataset, or `join` one that has been begun; return the plan to use.
 
-    `former`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
-    because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
-    or must not be joined, or if the file system can't hold the folders of its contigs.
+    Parameters
+    ----------
+    plan
+        The plan of the dataset.
+    header_text
+        The text of its header.
+    join
+        Whether the dataset may have been begun before, with the same plan.
+    former
+        The plan of a dataset that the new one replaces. It is kept until the new one is complete, because it tells
+        which chunks belong to the old one.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset was begun with another plan or must not be joined, or if the file system can't hold the folders
+        of the contigs because it ignores case.
     """
     plan = agreed(storage, plan)
     document = plan.to_bytes()
@@ -154,7 +177,7 @@ def write_plan(
         document = plan.to_bytes()
         if not is_plan(storage, document):
             if not former:
-                stored_plan(storage, versions=WRITTEN)  # raises the error that fits better
+                stored_plan(storage, versions=WRITTEN)  # raises a more specific error, if there is one
                 raise DatasetError(
                     f"{storage.root}: begun from another file or with another chunk size, level, kind of paths, or "
                     "other options of markdup or merge; use the same for all parts, or --overwrite"
@@ -166,13 +189,14 @@ def write_plan(
             f"{storage.root}: the contigs {alike} differ only in case, which this file system ignores; "
             "write to another file system, or to an object store"
         )
-    storage.sync()  # no power cut may leave files without the plan that tells whose they are
-    storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
+    storage.sync()  # no power cut may leave files without the plan that tells to which dataset they belong
+    # The process that wrote the plan may have been interrupted before this.
+    storage.put(layout.HEADER, header)
     return plan
 
 
 def agreed(storage: Storage, plan: Plan) -> Plan:
-    """The stored plan if it differs from this one only by its key; otherwise this one."""
+    """Return the stored plan if it differs from this one only in `path_key`; otherwise this one."""
     with suppress(FileNotFoundError, DatasetError):
         stored = stored_plan(storage, versions=WRITTEN) if plan.path_key else plan
         if stored.path_key and replace(stored, path_key=plan.path_key) == plan:
@@ -181,7 +205,7 @@ def agreed(storage: Storage, plan: Plan) -> Plan:
 
 
 def _alike(plan: Plan) -> str:
-    """Two contigs whose folders some file systems take for one; "" if there are none."""
+    """Return two contigs whose folders are the same on file systems that ignore case; "" if there are none."""
     if plan.version == HASHED_PATHS:
         return ""
     names = [name for name, _ in plan.references]
@@ -194,12 +218,15 @@ def _alike(plan: Plan) -> str:
 
 
 def is_plan(storage: Storage, document: bytes) -> bool:
-    """Whether a document is the stored plan. If they differ, the plan is read again: it may have been truncated."""
+    """Tell whether a document is the stored plan.
+
+    If they differ, read again, because the transfer may have been cut.
+    """
     return any(storage.get(layout.PLAN) == document for _ in range(2))
 
 
 def read_object(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """Parse an object. If it is damaged, it is read again: it may have been damaged in transfer."""
+    """Parse an object. If it is damaged, read it again, because it may have been damaged in transfer."""
     try:
         return parse(storage.get(path))
     except DatasetError:
@@ -207,7 +234,7 @@ def read_object(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -
 
 
 def read_plan(storage: Storage) -> Plan:
-    """The plan of an unfinished dataset, with its header verified. Raises DatasetError if there is none."""
+    """Return the plan of an unfinished dataset, after checking its header. Raises DatasetError if there is none."""
     try:
         plan = stored_plan(storage, versions=WRITTEN)
     except FileNotFoundError:
@@ -219,17 +246,19 @@ def read_plan(storage: Storage) -> Plan:
 
 
 def stored_plan(storage: Storage, path: str = layout.PLAN, versions: Sequence[int] = VERSIONS) -> Plan:
-    """The plan of a dataset that is unfinished or half removed, one that it has replaced, or that of an append. Raises
-    DatasetError if it is damaged, or of none of these versions."""
+    """Return a stored plan: that of a dataset that is unfinished or half removed, a replaced one, or that of an append.
+
+    Raises DatasetError if it is damaged, or of none of these versions.
+    """
     return read_object(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
 
 
 def header_of(storage: Storage, plan: Plan) -> "Header":
-    """The stored header. Raises DatasetError unless it has the text and references of the plan."""
+    """Return the stored header. Raises DatasetError unless it has the text and references of the plan."""
     from bams3.bam.header import Header
 
     references = tuple((name, length) for name, length in plan.references)
-    for _ in range(2):  # again: it may have been damaged in transfer
+    for _ in range(2):  # twice, because it may have been damaged in transfer
         text = packing.readable_header(storage, layout.HEADER, VERSION)
         if (
             text is not None
@@ -243,7 +272,7 @@ def header_of(storage: Storage, plan: Plan) -> "Header":
 
 
 def former_plans(storage: Storage) -> list[Plan]:
-    """The plans that the valid one has replaced, and those of appends; some of their chunks may still exist."""
+    """Return the plans that the valid one has replaced, and those of appends. Some of their chunks may still exist."""
     paths = [path for path in storage.list(layout.PARTS) if is_former(path) or growing(path)]
     return [stored_plan(storage, path) for path in paths]
 
@@ -254,7 +283,7 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         version = document.get("version", VERSION)
         if type(version) is not int:
             raise ValueError("invalid version")
-        if version not in versions:  # before all else: another version can have other keys
+        if version not in versions:  # checked first, because other versions may have other keys
             raise DatasetError(
                 f"{name}: begun by a version of bams3 that writes format version {version}; finish it with that version"
             )

@@ -1,7 +1,7 @@
-"""Fetching ahead: while something is decoded, requests for what comes next are in flight.
+"""Prefetching: while row groups are decoded, requests for the next ones are in flight.
 
-The work is a sequence of jobs: tuples that begin with a row group. Chunk by chunk, a plan makes the requests for
-them and gives the row groups their spans. The same plans, not carried out, tell what an operation costs.
+The work is a sequence of jobs, which are tuples that begin with a row group. For the jobs of each chunk, a plan creates
+the requests (spans), and assigns them to the row groups. Plans that are not carried out are used to estimate costs.
 """
 
 from collections import deque
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job", bound=tuple[Any, ...])
 Plan = Callable[[list[Job]], list[Span]]
-"""Makes the requests for some jobs of one chunk, and returns them."""
+"""A function that creates the requests for some jobs of one chunk, and returns them."""
 
 JOBS_AHEAD = 128
 BYTES_AHEAD = 64 << 20  # fetched or in flight, and not yet consumed
 
 
 def plan_hot(jobs: list[Any]) -> list[Span]:
-    """The streams that counting and depth need."""
+    """Plan the streams that counting and depth need."""
     return _plan(jobs, cold=False)
 
 
 def plan_all(jobs: list[Any]) -> list[Span]:
-    """All streams."""
+    """Plan all streams."""
     return _plan(jobs, cold=True)
 
 
@@ -37,7 +37,7 @@ def _plan(jobs: list[Any], cold: bool) -> list[Span]:
 
 
 def planned(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[tuple[Job, list[Span]]]:
-    """Yield jobs, each with the spans that it is the first to need."""
+    """Yield jobs, each with the spans that no job before it needs."""
     for chunk, of_chunk in groupby(jobs, key=lambda job: job[0].chunk):
         together = list(of_chunk)
         spans = plan(together)
@@ -48,9 +48,9 @@ def planned(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[tuple[Job, list[Sp
 
 
 def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
-    """Yield jobs in order, each as soon as its spans have arrived, while those of the next ones are being fetched.
+    """Yield jobs in order, each as soon as its spans have arrived, while those of the next jobs are being fetched.
 
-    An error in a request is raised at the job's position in the order.
+    The error of a request is raised when its job would be yielded.
     """
     from bams3.storage.ranges import pool
 
@@ -73,7 +73,7 @@ def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
 
 
 def _arrived(ahead: "deque[tuple[Job, int, list[Future[memoryview]]]]") -> Job:
-    """The first job, once everything it needs has arrived."""
+    """Return the first job, once everything that it needs has arrived."""
     job, _, futures = ahead.popleft()
     for future in futures:
         future.result()

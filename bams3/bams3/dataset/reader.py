@@ -1,4 +1,4 @@
-"""Reading a dataset: manifest, header, index, and the row groups that overlap a region."""
+"""Reading of a dataset: its manifest, header and index, and the row groups that overlap a region."""
 
 import zlib
 from bisect import bisect_left, bisect_right
@@ -33,19 +33,24 @@ if TYPE_CHECKING:
     from bams3.dataset.cache import Cache
 
 
-SHARED_CHUNKS = 8  # that contigs share, whose footers are kept
+SHARED_CHUNKS = 8  # number of chunks that contigs share whose footers are kept
 
 
 class DatasetReader:
-    """A committed dataset. `uri`, for display: without secrets; `manifest`, and its length; `remote`: whether it is
-    in an object store; `is_whole`: whether it is all of a dataset."""
+    """A committed dataset.
+
+    `uri`: path or URI for display, without secrets. `manifest`, `stored_manifest`: the manifest, and its stored bytes.
+    `remote`: whether the dataset is remote, for example in an object store. `is_whole`: whether this is a dataset (or
+    was restricted from one), rather than loose chunks.
+    """
 
     is_whole = True
 
     def __init__(self, uri: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> None:
-        """Read the manifest only; `prefetch`: other documents (INDEX, HEADER) to fetch at once if it is remote.
+        """Open a dataset. Only its manifest is read and, if it is local, its header.
 
-        Raises DatasetError if there is no dataset, FormatError if it is damaged.
+        `prefetch`: other documents (INDEX, HEADER) that are fetched at the same time if the dataset is remote. Raises
+        DatasetError if there is no dataset, and FormatError if it is damaged.
         """
         given = str(uri).rstrip("/")
         self.storage = open_storage(given)
@@ -60,9 +65,9 @@ class DatasetReader:
             self.manifest = self._read_manifest()
             if (
                 self._early and self.manifest.generation
-            ):  # they have other paths than those that were requested
+            ):  # the documents have other paths than those that were requested
                 self._begin(prefetch, self.manifest.generation)
-            if not self.remote:  # where it costs no request, the references are checked, too
+            if not self.remote:  # the references are checked, too, if that takes no request
                 _ = self.header
         except BaseException:
             for future in self._early.values():
@@ -70,7 +75,7 @@ class DatasetReader:
             raise
 
     def _begin(self, prefetch: Sequence[str], generation: str = "") -> None:
-        """Request what will be needed, unless it may be cached."""
+        """Request the documents that will be needed, unless they may be cached."""
         from bams3.dataset.cache import Cache
         from bams3.storage.ranges import pool
 
@@ -95,8 +100,11 @@ class DatasetReader:
     def _document(
         self, path: str, length: int, crc32: int, most: int, opened: Callable[[bytes], bytes] = bytes
     ) -> bytes:
-        """The index, or the text of the header. `opened` makes it of what is stored, which has at most `most` bytes;
-        its length and checksum are given by the manifest."""
+        """Return the index, or the text of the header.
+
+        `length`, `crc32`: its length and checksum, from the manifest. `most`: the greatest length of its stored form.
+        `opened`: a function that makes it from its stored form.
+        """
 
         def right(stored: bytes) -> bytes | None:
             with suppress(ValueError):
@@ -131,18 +139,17 @@ class DatasetReader:
         return data
 
     def check_current(self) -> None:
-        """Raise DatasetError if the dataset has been replaced, or has grown, since it was opened."""
+        """Raise DatasetError if the dataset was replaced or appended to after it was opened."""
         check_current(self.storage, self.uri, self.manifest)
 
     @cached_property
     def references(self) -> list[tuple[str, int]]:
-        """(name, length) of every contig, by reference id."""
+        """(name, length in bp) of every contig, by reference id."""
         return [(name, length) for name, length in self.manifest.references]
 
     @cached_property
     def header(self) -> Any:
-        """The `bam.header.Header` of the BAM. Raises FormatError unless its text and references are those that
-        the dataset was made from."""
+        """The `bam.header.Header` of the BAM. Raises FormatError unless text and references are the original ones."""
         from bams3.bam.header import Header
 
         length, version = self.manifest.header_bytes, self.manifest.version
@@ -170,24 +177,24 @@ class DatasetReader:
 
     @property
     def counts(self) -> Counts:
-        """Numbers of records by FLAG and by reference."""
+        """The numbers of records by FLAG and by reference."""
         return self.manifest.counts
 
     def opening(self, header: bool) -> list[int]:
-        """Bytes of each request that opens the dataset; with `header`, also of that for the header."""
+        """Return the number of bytes of each request that opens the dataset, including the header's if it is needed."""
         found = [len(self.stored_manifest), self.manifest.index_bytes]
         found += [self.storage.size(self.header_path)] if header else []
         in_vain = [0] * (len(found) - 1) if self.manifest.generation else []  # see `__init__`
         return found + in_vain
 
     def foreign(self) -> list[str]:
-        """Paths below `data/` that are not in the index."""
+        """Return the paths below `data/` that are not in the index."""
         known = {entry.path for entry in self.objects}
         return [path for path in self.storage.list(layout.DATA) if path not in known]
 
     @cached_property
     def objects(self) -> list[ChunkEntry]:
-        """The chunks as they are stored, in BAM order: contigs may share one."""
+        """The entries of the stored chunks, in BAM order. Contigs may share a chunk."""
         length = self.manifest.index_bytes
         data = self._document(self.index_path, length, self.manifest.index_crc32, length)
         entries = index_from_bytes(data, self.manifest, self.uri)
@@ -196,25 +203,24 @@ class DatasetReader:
 
     @cached_property
     def tiles(self) -> Tiles | None:
-        """The tiles of the row groups, in the order of `objects`; None if the index does not have them. Raises
-        FormatError."""
+        """The tiles of the row groups, in the order of `objects`; None if the index lacks them. Raises FormatError."""
         entries = self.objects
         return tiles_from_bytes(self._stored_tiles, entries, self.uri)
 
     def tiles_of(self, group: RowGroup) -> Sequence[int] | None:
-        """The list of tiles of a row group as it is stored, if the index has it. Raises FormatError."""
+        """Return the list of tiles of a stored row group; None if the index does not have it. Raises FormatError."""
         return self.tiles.of(group.chunk.path, group.number) if self.tiles else None
 
     @cached_property
     def index(self) -> list[ChunkEntry]:
-        """All chunks in BAM order, each of one contig."""
+        """The entries of all chunks in BAM order, with one entry for each contig that shares a chunk."""
         if not is_joined(self.manifest.version):
             return self.objects
         return [entry for stored in self.objects for entry in by_contig(stored)]
 
     @cached_property
     def whole(self) -> Sequence[ChunkEntry]:
-        """The same as `index`, but a chunk that contigs share once, as it is stored, if all of them are in `index`."""
+        """Like `index`, but a chunk that contigs share has only its stored entry, if all of them are in `index`."""
         return self.objects
 
     @cached_property
@@ -226,7 +232,7 @@ class DatasetReader:
         return ByReference(self.objects)
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
-        """The chunk that an index entry describes."""
+        """Return the chunk that an index entry describes."""
         path, contig = contig_in(entry.path) if is_joined(self.manifest.version) else (entry.path, None)
         if contig is None:
             return self.stored_chunk(entry)
@@ -239,7 +245,7 @@ class DatasetReader:
         return ContigChunk(shared, contig)
 
     def stored_chunk(self, entry: ChunkEntry) -> ChunkReader:
-        """The chunk that an entry of `objects` describes."""
+        """Return the chunk that an entry of `objects` describes."""
         return ChunkReader(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
             footer_crc32=entry.footer_crc32, zones=entry.zones, references=self.references,
@@ -250,16 +256,16 @@ class DatasetReader:
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
-        """The chunks of a reference (−1: reads with no position), in order."""
+        """Return the entries of the chunks of a reference (−1: reads without a position), in order."""
         return self._by_reference.of(reference_id)
 
     @property
     def grid(self) -> Grid:
-        """All windows."""
+        """All windows of the dataset."""
         return Grid(self.references, self.manifest.chunk_size, joins=is_joined(self.manifest.version))
 
     def windows(self, number: int, of: int) -> Grid:
-        """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
+        """Return the `number`-th (from 1) of `of` runs of consecutive windows, which are about equal in bytes."""
         grid = self.grid
         sizes: Counter[int] = Counter()
         for entry in self.index:
@@ -270,7 +276,7 @@ class DatasetReader:
         return windows
 
     def batch(self, number: int, of: int) -> "DatasetReader":
-        """The same dataset restricted to the chunks of `windows(number, of)`.
+        """Return the dataset, restricted to the chunks of `windows(number, of)`.
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
@@ -278,7 +284,7 @@ class DatasetReader:
         return self.only(entry for entry in self.index if chosen.index_of(*entry.window) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
-        """The same dataset restricted to these chunks, in its order."""
+        """Return the dataset, restricted to these chunks, which must be in the order of the index."""
         from copy import copy
 
         part = copy(self)
@@ -289,15 +295,15 @@ class DatasetReader:
 
     @property
     def name(self) -> str:
-        """The last component of its path or URI, without `.bams3`: by convention the sample's name."""
+        """The last component of the path or URI, without `.bams3`; by convention, the sample's name."""
         return self.uri.rpartition("/")[2].removesuffix(".bams3")
 
     def chunk_uri(self, entry: ChunkEntry) -> str:
-        """The URI of a chunk, which can be read on its own."""
+        """Return the path or URI of a chunk, which can also be read without the dataset."""
         return f"{self.uri}/{entry.path}"
 
     def region(self, entry: ChunkEntry) -> str:
-        """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""
+        """Return a chunk's window as a region string (1-based, closed); `_unplaced` for reads without a position."""
         from bams3.bam.regions import UNPLACED_NAME
 
         if entry.reference_id == layout.UNPLACED:
@@ -309,11 +315,11 @@ class DatasetReader:
     def row_groups(
         self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
     ) -> Iterator[RowGroup]:
-        """Row groups with reads that may overlap [start, end), 0-based, in order.
+        """Yield the row groups with reads that may overlap [start, end), 0-based, in order.
 
         They are found by their zone maps, so row groups of earlier windows that reach into the interval are included.
-        If one of `borders` (ascending sequences) cuts a window, its row groups are first compared with the footer,
-        unless that costs a request; for all other windows the grid says as much.
+        If one of the positions in `borders` (ascending sequences) lies within a window, the zone maps of its chunk are
+        first checked against the footer, unless that takes a request. For other windows, the grid is enough of a check.
         """
         for entry in self.chunks_of(reference_id):
             cut = not self.remote and any(
@@ -328,15 +334,14 @@ class DatasetReader:
                         yield group
 
     def all_row_groups(self) -> Iterator[RowGroup]:
-        """All row groups, in order. Those that contigs share come once, with the records of all of them, if all of them
-        are in `index`."""
+        """Yield all row groups, in order. Those that contigs share come once if all these contigs are in `index`."""
         for entry in self.whole:
             yield from self.chunk(entry).stored_row_groups
 
     def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
-        """All row groups from the first to the last with reads that may overlap [start, end), 0-based.
+        """Yield all row groups from the first to the last one with reads that may overlap [start, end), 0-based.
 
-        Those in between have no read there, but may hold a mate, from which a read's overlap is computed.
+        Row groups in between may have no reads there, but may hold mates, which are needed to find overlaps of mates.
         """
         return (
             group
@@ -360,10 +365,10 @@ class DatasetReader:
     def contigs_row_groups(
         self, reference_ids: Sequence[int], without: Sequence[str] = ()
     ) -> Iterator[Iterator[RowGroup]]:
-        """All row groups of each reference, in order; the hot streams of a chunk come in one request.
+        """Yield, for each reference in order, an iterator of all its row groups.
 
-        The row groups of one reference must be consumed before those of the next. `without`: hot streams that will not
-        be needed, which are not read from a disk.
+        One request fetches the hot streams of a chunk. The row groups of a reference must be consumed before those of
+        the next one. `without`: hot streams that will not be needed; if the dataset is local, they are not read.
         """
         chosen = [self.chunks_of(reference_id) for reference_id in reference_ids]
         jobs = self.fetched(self._hot_jobs(chain.from_iterable(chosen), without), plan_hot)
@@ -375,7 +380,7 @@ class DatasetReader:
         for entry in entries:
             chunk = self.chunk(entry)
             groups = list(chunk.row_groups)
-            # A row group that contigs share may have been read for another one.
+            # A row group that contigs share may have been read for another contig.
             unread = [] if self.remote else [group for group in groups if not group.spans]
             if unread and without:
                 chunk.fetch_hot(unread, without)
@@ -384,12 +389,12 @@ class DatasetReader:
             yield from zip(groups)
 
     def fetched(self, jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
-        """Yield jobs (tuples that begin with a row group) in order; for a remote dataset, plan and prefetch them."""
+        """Yield jobs (tuples that begin with a row group) in order. If the dataset is remote, they are prefetched."""
         if not self.remote:
             return iter(jobs)
         return fetched(jobs, plan)
 
     def unplaced_row_groups(self) -> Iterator[RowGroup]:
-        """Row groups of the reads with no position, in order."""
+        """Yield the row groups of the reads without a position, in order."""
         for entry in self.chunks_of(layout.UNPLACED):
             yield from self.chunk(entry).row_groups

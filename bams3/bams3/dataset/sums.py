@@ -1,4 +1,4 @@
-"""The sums of `samtools checksum`, which a manifest keeps as it keeps counts: those of parts add up to the whole's."""
+"""The sums of `samtools checksum`, which a manifest stores like counts: those of parts add up to those of the whole."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
 
 MODULUS = (1 << 31) - 1
-KEPT = (
-    5  # numbers of a row that a manifest keeps: the count, and the sums that samtools prints without options
-)
+# A manifest stores so many numbers of a row: the count, and the sums that samtools prints without options.
+KEPT = 5
 _ANY_REFERENCE = (1 << 31) - 1
 
 
 class Summed(NamedTuple):
-    """What is summed. By default, what `samtools checksum` sums without options.
+    """What is summed. The defaults are those of `samtools checksum` without options.
 
-    `excluded`, `required`: FLAG bits of which a record has none, or all. `mask`: FLAG bits that the checksums include.
-    `turned`: reads on the reverse strand are taken as they were sequenced. `tags`: names of the tags that are part of
-    the sums. `placed`: positions, CIGARs and mates are summed, too.
+    Attributes
+    ----------
+    excluded
+        Records with any of these FLAG bits are not summed.
+    required
+        Records without all of these FLAG bits are not summed.
+    mask
+        FLAG bits that the checksums include.
+    turned
+        Whether reads on the reverse strand are summed in the orientation in which they were sequenced.
+    tags
+        Names of the tags that the checksums include.
+    placed
+        Whether positions, CIGARs and mates are summed, too.
     """
 
     excluded: int = 0x900
@@ -36,10 +46,10 @@ DEFAULT = Summed()
 
 
 class Sums:
-    """Sums by read group (None: of records without one): rows of records that passed QC, and of those that failed.
+    """Sums by read group (None: records without one): a row for records that passed QC, and one for those that failed.
 
-    A row has the number of records and, modulo `MODULUS`, the products of their checksums: seq, name, qual, aux, pos,
-    cigar, mate.
+    A row has the number of records and, modulo `MODULUS`, the products of their checksums of seq, name, qual, aux, pos,
+    cigar and mate.
     """
 
     def __init__(self, groups: dict[bytes | None, tuple[list[int], list[int]]]) -> None:
@@ -50,12 +60,12 @@ class Sums:
 
     @classmethod
     def zero(cls) -> Sums:
-        """Sums of no records."""
+        """Return the sums of an empty set of records."""
         return cls({})
 
     @classmethod
     def of_block(cls, block: Any, summed: Summed = DEFAULT) -> Sums:
-        """Of the records of a RecordBlock from `walk`."""
+        """Return the sums of a RecordBlock from `walk`."""
         from bams3.bam.sums import sums_of
 
         found = sums_of(block, *summed)
@@ -63,7 +73,7 @@ class Sums:
 
     @classmethod
     def of_row_group(cls, group: RowGroup, summed: Summed = DEFAULT) -> Sums:
-        """Of the records of a row group, which are read and checked. Raises FormatError."""
+        """Return the sums of a row group, whose records are read and checked. Raises FormatError."""
         return cls.of_block(checked_block(group), summed)
 
     def add(self, other: Sums) -> None:
@@ -74,7 +84,7 @@ class Sums:
                 mine[:] = together(mine, more)
 
     def without(self, other: Sums) -> Sums:
-        """The sums of these records without those of `other`, which are some of them."""
+        """Return the sums of these records without those in `other`, which must be among them."""
         rest = {name: (list(passed), list(failed)) for name, (passed, failed) in self.groups.items()}
         for name, rows in other.groups.items():
             here = rest.setdefault(name, (_nothing(), _nothing()))
@@ -84,22 +94,22 @@ class Sums:
         return Sums({name: rows for name, rows in rest.items() if rows != (_nothing(), _nothing())})
 
     def names(self) -> list[bytes]:
-        """The read groups, in the order of their bytes."""
+        """Return the names of the read groups, in the order of their bytes."""
         return sorted(name for name in self.groups if name is not None)
 
     def rows(self, name: bytes | None) -> tuple[list[int], list[int]]:
-        """The rows of a read group, or of records without one."""
+        """Return the rows of a read group, or of the records without one."""
         return self.groups.get(name, (_nothing(), _nothing()))
 
     def total(self) -> tuple[list[int], list[int]]:
-        """The rows of all records."""
+        """Return the rows of all records."""
         whole = Sums.zero()
         for rows in self.groups.values():
             whole.add(Sums({None: rows}))
         return whole.rows(None)
 
     def check(self, passed: int, failed: int) -> None:
-        """Raise ValueError unless these are possible default sums of so many primary records."""
+        """Raise ValueError unless these can be default sums of so many primary records that passed and failed QC."""
         for rows in self.groups.values():
             for count, *sums in rows:
                 if (
@@ -116,7 +126,7 @@ class Sums:
             raise ValueError("sums of another number of primary records than its counts")
 
     def to_json(self) -> list[Any]:
-        """As in part files and the manifest: default sums only."""
+        """Return the default sums as they are stored in part files and the manifest."""
         order: list[bytes | None] = [None] if None in self.groups else []
         return [
             [
@@ -128,7 +138,7 @@ class Sums:
 
     @classmethod
     def from_json(cls, document: list[Any]) -> Sums:
-        """The inverse of `to_json`. Raises ValueError."""
+        """Parse the result of `to_json`. Raises ValueError if it is invalid."""
         rest = [1] * (len(_nothing()) - KEPT)
         sums = cls(
             {
@@ -145,7 +155,7 @@ class Sums:
 
 
 def checked_block(group: RowGroup) -> Any:
-    """Return the valid records of a row group, as they were encoded. Raises FormatError if they are damaged."""
+    """Return the records of a row group as they were encoded, after checking them. Raises FormatError if damaged."""
     from bams3.bam.records import walk
 
     group.load()
@@ -156,7 +166,7 @@ def checked_block(group: RowGroup) -> Any:
 
 
 def together(row: list[int], other: list[int]) -> list[int]:
-    """The row of the records of two rows."""
+    """Return the row for the records of two rows together."""
     return [row[0] + other[0], *(a * b % MODULUS for a, b in zip(row[1:], other[1:], strict=True))]
 
 

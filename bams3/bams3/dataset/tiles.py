@@ -1,4 +1,4 @@
-"""The tiles of all row groups: what the index of a dataset holds behind its entries. docs/format.md specifies it."""
+"""The tiles of all row groups, which the index of a dataset stores after its entries. docs/format.md specifies them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _BYTES, _MIN_POS, _MAX_POS = (ZoneMap._fields.index(name) for name in ("bytes", 
 
 
 class Tiles:
-    """The lists of the row groups of a dataset, each as `chunk.tiles` describes it."""
+    """The lists of tiles of all row groups of a dataset. `chunk.tiles` describes such a list."""
 
     def __init__(self, columns: Sequence[Sequence[int]], entries: Sequence[ChunkEntry]) -> None:
-        """`columns`: as they were packed. Raises ValueError or TypeError unless these chunks can have them."""
+        """Unpack the lists from `columns`. Raises ValueError or TypeError unless these chunks can have them."""
         counts, steps, starts, backs = columns
         rows = [row for entry in entries for row in entry.row_groups]
         lasts = array("q")
@@ -40,21 +40,26 @@ class Tiles:
         self._begins = {entry.path: begin for entry, begin in zip(entries, begins, strict=False)}
 
     def __getitem__(self, number: int) -> array[int]:
-        """The list of a row group, by its number in the dataset. Each contig in one that contigs share has a number."""
+        """Return the list of a row group, by its number in the dataset.
+
+        In a row group that contigs share, each contig has a number.
+        """
         return self._lists[self._places[number] : self._places[number + 1]]
 
     def of(self, path: str, number: int) -> array[int]:
-        """The list of a row group, by the path of its chunk and its number there."""
+        """Return the list of a row group, by the path of its chunk and its number in the chunk."""
         return self[self._begins[path] + number]
 
     def of_chunk(self, entry: ChunkEntry) -> list[array[int]]:
-        """The lists of a chunk."""
+        """Return the lists of the row groups of a chunk."""
         return [self.of(entry.path, number) for number in range(len(entry.row_groups))]
 
 
 def tiles_to_bytes(entries: Sequence[ChunkEntry]) -> bytes:
-    """Encode the tiles of all row groups: zstd-compressed JSON. b"" if there can't be any, or if those of a chunk are
-    not known."""
+    """Encode the tiles of all row groups as zstd-compressed JSON.
+
+    The result is b"" if no row group can have tiles, or if those of some chunk are unknown.
+    """
     if not all(entry.tiles for entry in entries) or not any(map(_may_list, entries)):
         return b""
     import zstandard
@@ -65,8 +70,10 @@ def tiles_to_bytes(entries: Sequence[ChunkEntry]) -> bytes:
 
 
 def tiles_from_bytes(data: bytes, entries: Sequence[ChunkEntry], name: str) -> Tiles | None:
-    """Parse what an index has behind the entries of these chunks; None if it lacks tiles, because an earlier version
-    wrote it. Raises FormatError if they are invalid."""
+    """Parse the tiles that an index has after the entries of these chunks.
+
+    The result is None if an earlier version wrote the index, without tiles. Raises FormatError if they are invalid.
+    """
     try:
         if data:
             return Tiles(parse_json(inflate(data, MAX_INDEX)), entries)
@@ -80,7 +87,7 @@ def tiles_from_bytes(data: bytes, entries: Sequence[ChunkEntry], name: str) -> T
 
 
 def check_tiles(entries: Sequence[ChunkEntry]) -> None:
-    """Raise ValueError, TypeError or IndexError unless these chunks can have the tiles that they are said to have."""
+    """Raise ValueError, TypeError or IndexError unless the tiles in these entries are possible."""
     known = [entry for entry in entries if entry.tiles]
     if any(len(entry.tiles) != len(entry.row_groups) for entry in known):
         raise ValueError("tiles that do not add up to the row groups")
@@ -92,7 +99,7 @@ def _has_tiles(entry: ChunkEntry) -> bool:
 
 
 def _may_list(entry: ChunkEntry) -> bool:
-    """Whether the list of a row group may have a tile."""
+    """Tell whether the list of any row group of a chunk may have a tile."""
     return _has_tiles(entry) and any(row[_BYTES] >= tiles.LEAST_BYTES for row in entry.row_groups)
 
 
@@ -102,7 +109,7 @@ def _packed(entries: Sequence[ChunkEntry]) -> Any:
 
 
 def _firsts(rows: Iterable[Sequence[int]]) -> array[int]:
-    """The tile in which the first record of each row group starts."""
+    """Return the tile in which the first record of each row group starts."""
     return array("q", (_tile(row[_MIN_POS]) for row in rows))
 
 

@@ -1,4 +1,7 @@
-"""A batch of sorted reads whose duplicates are marked as if all reads were there: it looks at those around it, too."""
+"""A batch of sorted reads whose duplicates are marked as if all reads were marked at once.
+
+For this, the reads before and after the batch are examined, too.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """Marks a batch. `before`, `after`: digests of what is known of the reads before its first read, and before the
-    first one behind it, as far as that matters to later reads; "" if a batch begins, or ends, with a contig.
+    """The marking of one batch.
 
-    If a batch's `before` is the `after` of the one before it, it marks as that one would have gone on to.
+    `before`, `after`: digests of the marker's state at the start and at the end of the batch, as far as it can affect
+    later reads; "" if the batch begins or ends together with a contig. If the `before` of a batch equals the `after` of
+    the batch before it, its reads are marked as if the marking of that batch had continued.
     """
 
     def __init__(self, marking: Marking) -> None:
@@ -27,8 +31,10 @@ class Batch:
         self.before = self.after = ""
 
     def begin(self, blocks: Iterable[RecordBlock], contig: int, mapper: Mapper) -> str:
-        """Look at reads before the batch, and at nothing that was looked at earlier; return the digest `before`.
-        `contig`: where the batch begins, a reference id."""
+        """Examine reads before the batch, starting from an empty state; return the digest `before`.
+
+        `contig`: reference id of the contig in which the batch begins.
+        """
         self._marker = self._marking.marker()
         for block, keys in mapper(self._marking.keyed, blocks):
             self._marker.add(block, keys, own=False)
@@ -38,12 +44,15 @@ class Batch:
     def marked(
         self, blocks: Iterable[RecordBlock], behind: Iterable[RecordBlock], contig: int | None, mapper: Mapper
     ) -> Iterator[RecordBlock]:
-        """Yield the blocks of the batch with their duplicates marked. `behind`: those that follow on the same contig,
-        of which some are looked at. `contig`: where the batch ends, a reference id; None at the end of a contig."""
+        """Yield the blocks of the batch with their duplicates marked.
+
+        `behind`: the blocks that follow on the same contig, of which as many are examined as needed. `contig`:
+        reference id of the contig in which the batch ends; None if it ends with the end of a contig.
+        """
         return mapper(self._marking.changed, self._decided(blocks, behind, contig, mapper))
 
     def numbers(self) -> list[list[int]]:
-        """Return the numbers of its reads, of each read group (`statistics.KINDS`), when all are marked."""
+        """Return the numbers of reads of each kind (`statistics.KINDS`) by read group, once all reads are marked."""
         return self._marking.finish(self._marker)
 
     def _decided(

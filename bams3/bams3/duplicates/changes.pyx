@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Records whose duplicates are marked: copies with other FLAGs and tags, or without some of the records."""
+"""Marking of records: copies with changed FLAGs and tags, or without the duplicates."""
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -20,11 +20,10 @@ cdef enum:
 
 
 def changed(block, Marks marks not None, *, bint remove=False, bint clear=False):
-    """Return a block whose duplicates have FLAG 0x400, and the tags that the marks ask for: do, dt and dc. If nothing
-    changes, it is the block itself.
+    """Return a block whose duplicates have FLAG 0x400, and the tags do, dt and dc that the marks ask for.
 
-    `remove`: leave duplicates out. `clear`: forget what the FLAGs and the tags do and dt said before. Raises
-    SourceError for a tag do that is not text.
+    If nothing changes, the block itself is returned. `remove`: leave out duplicates. `clear`: remove earlier marks
+    (FLAG 0x400, and the tags do and dt of such records) first. Raises SourceError for a tag do that is not text.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -34,7 +33,7 @@ def changed(block, Marks marks not None, *, bint remove=False, bint clear=False)
     cdef int wanted
     cdef array.array new
     cdef int64_t *ends
-    cdef bytes out  # it may be longer than the records
+    cdef bytes out  # may be longer than the records in it
     cdef uint8_t *to
     cdef const uint8_t *bits = <const uint8_t *> <const char *> marks.bits
     cdef const uint8_t *more = <const uint8_t *> <const char *> marks.more
@@ -60,7 +59,7 @@ def changed(block, Marks marks not None, *, bint remove=False, bint clear=False)
             if remove and flag & DUP:
                 pass
             elif (clear and before & DUP) or bits[i] & ~DUPLICATE:
-                wanted = bits[i] & ~(COPIES if flag & DUP else 0)  # those marked before have no number, either
+                wanted = bits[i] & ~(COPIES if flag & DUP else 0)  # nor do records that were marked before have one
                 size = with_tags(record, clear and before & DUP, wanted, more, to + at)
                 if size == 0:
                     break
@@ -86,8 +85,10 @@ def changed(block, Marks marks not None, *, bint remove=False, bint clear=False)
 
 
 cdef int64_t with_tags(const uint8_t *record, bint clear, int bits, const uint8_t *more, uint8_t *out) noexcept nogil:
-    """Write a copy with the tags that a mark asks for: in the place of those that there are, or at the end. Returns its
-    size, or 0 if a tag do is not text. `clear`: without the first tag do and the first tag dt that there are."""
+    """Write a copy of a record with the tags that its mark asks for, in place of existing ones or at the end.
+
+    Returns the size of the copy, or 0 if a tag do is not text. `clear`: drop the first existing tags do and dt.
+    """
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *end = record_end(record)
     cdef const uint8_t *after
@@ -141,7 +142,7 @@ cdef int64_t with_tags(const uint8_t *record, bint clear, int bits, const uint8_
 
 
 cdef inline const uint8_t *kind_of(int bits) noexcept nogil:
-    """Of a duplicate: of the sequencer, or of the library."""
+    """Return the value of the tag dt: SQ for a duplicate from the sequencer, LB for one from the library."""
     return <const uint8_t *> (b"SQ" if bits & OPTICAL else b"LB")
 
 
@@ -153,12 +154,12 @@ cdef inline int64_t put_text(uint8_t *out, uint8_t letter, const uint8_t *text) 
 
 
 cdef inline int64_t put_number(uint8_t *out, const uint8_t *value, int least) noexcept nogil:
-    """The tag dc, with so many bytes or more, as htslib chooses its type."""
+    """Write the tag dc with at least `least` bytes for its value, and with the type that htslib would choose."""
     cdef uint32_t number
     cdef int width
     memcpy(&number, value, 4)
     width = 1 if number < 255 else 2 if number < 65_535 else 4
     width = max(width, least)
     out[0], out[1], out[2] = c"d", c"c", c"C" if width == 1 else c"S" if width == 2 else c"I"
-    memcpy(out + 3, &number, width)  # as BAM has it, the machine is little-endian
+    memcpy(out + 3, &number, width)  # the machine is little-endian, like BAM
     return 3 + width

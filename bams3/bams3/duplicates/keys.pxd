@@ -6,18 +6,18 @@ cdef enum:
 
 
 cdef struct Key:
-    # What a read is compared by. Positions are those of bases, 0-based, of reads without clips.
-    int64_t five_prime  # of the read's first base as it was sequenced
-    int64_t this_end    # of a pair: those that samtools compares, of the read and of its mate
+    # The key by which a read is compared. Positions are 0-based, and as if the reads had no clips.
+    int64_t five_prime  # position of the base that was sequenced first
+    int64_t this_end    # of a pair: the positions that samtools compares, of the read and of its mate
     int64_t other_end
     int32_t ref
     int32_t other_ref
-    int32_t pos         # as the record has it
-    uint32_t barcode    # hashed, as samtools does
+    int32_t pos         # of the record, clips not included
+    uint32_t barcode    # a hash, as in samtools
     int32_t read_group  # 0: none
-    uint8_t kind        # NO_KEY of reads that are never duplicates, SINGLE, PAIR
+    uint8_t kind        # NO_KEY (for reads that are never duplicates), SINGLE or PAIR
     uint8_t strand      # of the read alone
-    uint8_t sides       # of a pair: which of them is the left one, and the strands
+    uint8_t sides       # of a pair: which of the reads is the left one, and their strands
 
 
 cdef class Keys:

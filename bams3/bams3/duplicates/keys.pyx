@@ -1,4 +1,4 @@
-"""What `samtools markdup` compares reads by: the ends of the read and of its mate, without clips, and their strands."""
+"""The keys by which `samtools markdup` compares reads: the unclipped ends of a read and its mate, and their strands."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -14,7 +14,7 @@ from bams3.duplicates.regex cimport PosixPattern, regexec, regmatch_t
 from bams3.errors import SourceError, UsageError
 
 
-# Pairs of strands, and which read of the pair is the left one.
+# Pairs of strands, and whether the read is the left one of its pair.
 cdef enum:
     FF, RR, FR, RF
     LEFT = 4
@@ -37,7 +37,7 @@ cdef inline bint is_clip(uint32_t operation) noexcept nogil:
 
 
 cdef void unclipped(const uint8_t *record, int64_t *first, int64_t *last) noexcept nogil:
-    """The positions of the first and the last base of a mapped read, as they would be without clips."""
+    """Get the positions of the first and the last base of a mapped read, as if it had no clips."""
     cdef const uint8_t *operations = record_cigar(record)
     cdef const uint8_t *cg = real_cigar(record)
     cdef int64_t k, count = record_cigar_count(record), reference = 0
@@ -63,9 +63,9 @@ cdef void unclipped(const uint8_t *record, int64_t *first, int64_t *last) noexce
 
 
 cdef bint unclipped_mate(const uint8_t *text, int64_t pos, int64_t *first, int64_t *last) noexcept nogil:
-    """The same of the mate, by its position and its CIGAR as text; returns False if that ends in a number.
+    """Do the same for the mate, from its position and the text of its CIGAR; return False if that ends in a number.
 
-    As in samtools, an operation without a number has length 1, unknown ones are passed over, and a CIGAR without
+    As in samtools, an operation without a number has length 1, unknown operations are skipped, and a CIGAR without
     operations consumes no base.
     """
     cdef int64_t number, before = 0, after = 0, reference = 0
@@ -75,7 +75,7 @@ cdef bint unclipped_mate(const uint8_t *text, int64_t pos, int64_t *first, int64
         if c"0" <= text[0] <= c"9":
             number = 0
             while c"0" <= text[0] <= c"9":
-                number = min(number * 10 + text[0] - c"0", <int64_t> 1 << 32)  # no CIGAR has more, and no sum overflows
+                number = min(number * 10 + text[0] - c"0", <int64_t> 1 << 32)  # more than any CIGAR has
                 text += 1
         if text[0] == c"S" or text[0] == c"H":
             if leading:
@@ -96,7 +96,7 @@ cdef bint unclipped_mate(const uint8_t *text, int64_t pos, int64_t *first, int64
 
 
 cdef uint32_t hashed(const uint8_t *text, Py_ssize_t size) noexcept nogil:
-    """Bob Jenkins' one-at-a-time hash."""
+    """Return Bob Jenkins' one-at-a-time hash."""
     cdef uint32_t value = 0
     cdef Py_ssize_t i
     for i in range(size):
@@ -124,7 +124,7 @@ cdef inline int strands(bint reverse, bint mate_reverse) noexcept nogil:
 cdef void by_template(
     Key *key, uint16_t flag, int64_t first, int64_t last, int64_t mate_first, int64_t mate_last
 ) noexcept nogil:
-    """Mode t: by the ends of the template, so that mates have the same orientation."""
+    """Make the key of mode t: the ends of the template, so that both mates get the same orientation."""
     cdef bint reverse = flag & REVERSE != 0, mate_reverse = flag & MREVERSE != 0, left
     cdef int sides = strands(reverse, mate_reverse)
     if key.ref != key.other_ref:
@@ -159,7 +159,7 @@ cdef void by_sequence(
     Key *key, uint16_t flag, int32_t pos, int32_t mate_pos, int64_t first, int64_t last, int64_t mate_first,
     int64_t mate_last,
 ) noexcept nogil:
-    """Mode s: by where the sequence of each read begins."""
+    """Make the key of mode s: the positions where the sequences of both reads begin."""
     cdef bint reverse = flag & REVERSE != 0, mate_reverse = flag & MREVERSE != 0, left
     key.this_end = last if reverse else first
     key.other_end = mate_last if mate_reverse else mate_first
@@ -175,7 +175,7 @@ cdef void by_sequence(
 
 
 cdef class Keys:
-    """The keys of the records of a block, in their order. `unreadable`: reads without a barcode that could be read."""
+    """The keys of the records of a block, in order. `unreadable`: number of reads whose barcode could not be read."""
 
     def __cinit__(self, Py_ssize_t count):
         self.of = <Key *> calloc(count + 1, sizeof(Key))
@@ -194,10 +194,23 @@ cdef class Keys:
 cdef class KeyMaker:
     """Makes keys. Thread-safe.
 
-    `mode`: "t", by the ends of templates, or "s", by where sequences begin. `include_fails`: reads that failed QC are
-    compared, too. `barcode_tag`: the name of a tag that duplicates must have in common; or `barcode_pattern`, an
-    extended regular expression of POSIX, whose first group is a barcode in the name. `read_groups`: IDs; duplicates
-    must have the same of these. Raises UsageError for a pattern that is none.
+    Parameters
+    ----------
+    mode
+        "t": by the ends of templates; "s": by the positions where sequences begin.
+    include_fails
+        Whether reads that failed QC are compared, too.
+    barcode_tag
+        Name of a tag that must have the same value in duplicates.
+    barcode_pattern
+        Instead of the tag: a POSIX extended regular expression, whose first group is the barcode in the read name.
+    read_groups
+        IDs of read groups. If given, duplicates must be of the same one.
+
+    Raises
+    ------
+    UsageError
+        If the pattern is not a regular expression, or the tag has no valid name.
     """
 
     cdef bint sequence
@@ -231,7 +244,7 @@ cdef class KeyMaker:
         free(self.groups)
 
     def keys(self, block):
-        """Return the keys of a block's records. Raises SourceError if a read of a pair has no tag MC."""
+        """Return the keys of a block's records. Raises SourceError if a paired read has no valid tag MC."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
@@ -284,7 +297,7 @@ cdef class KeyMaker:
         return NONE
 
     cdef int32_t group_of(self, const uint8_t *record) noexcept nogil:
-        """The number of the record's read group, from 1 on, or 0."""
+        """Return the number of the record's read group, from 1, or 0 if it has none of the groups."""
         cdef const uint8_t *tag = find_tag(record, c"R", c"G")
         cdef Py_ssize_t i
         if tag != NULL and (tag[2] == c"Z" or tag[2] == c"H"):

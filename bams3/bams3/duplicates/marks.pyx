@@ -1,7 +1,7 @@
-"""Marks duplicates among reads in the order of coordinates, as `samtools markdup` does: the same reads, in one pass.
+"""Finds duplicates among reads sorted by coordinate, in one pass. They are the same as those of `samtools markdup`.
 
-Reads wait in a queue until no later one can be compared with them. samtools' order of events is kept, because it
-decides which of two reads is the duplicate: a key is forgotten when the read that brought it leaves the queue.
+Reads wait in a queue until no later read can be compared with them. The order of events is that of samtools, because
+it decides which of two reads is the duplicate: a key is removed when the read that added it leaves the queue.
 """
 
 from collections import deque
@@ -33,29 +33,31 @@ MESSAGES = {
     NO_SPOT: "the name of read {} does not match the pattern for coordinates; give another one with --read-coords",
 }
 
-# What is counted of each read group.
+# The numbers that are counted for each read group.
 cdef enum:
     READ, WRITTEN, EXCLUDED, EXAMINED, PAIRED, SINGLES, DUPLICATE_PAIR, DUPLICATE_SINGLE, OPTICAL_PAIR, OPTICAL_SINGLE
     CELLS
 
 
 cdef class Marks:
-    """What is to change in the records of a block. `bits`: of each record; `more`: what some of them need besides, in
-    their order: first the name of a duplicate's original, with a NUL, then the number of copies, 4 bytes."""
+    """The changes to be made to the records of a block. `bits`: one byte for each record. `more`: further data of some
+    records, in order: the name of a duplicate's original, which ends with a NUL, or the number of copies, in 4 bytes.
+    """
 
     def __init__(self, bytes bits, bytes more):
         self.bits, self.more = bits, more
 
 
 cdef class Marker:
-    """Finds duplicates.
-
-    `length`: of the longest read; the queue reaches as far. `remove`: duplicates do not count as written, nor do reads
-    that were marked before, unless `clear`. `originals`, `copies`: note the names of originals, and how many reads each
-    read stands for. `distance`: of optical duplicates; with 0, they are not looked for. `chains`: compare duplicates of
-    the same original, too. `coordinates`, `order`: the pattern for names. `groups`: number of read groups.
-    `supplementary`: takes the names of duplicates, for their other alignments. Reads that are not `own` when they are
-    added are those around a batch: they are compared, but neither marked nor counted.
+    """Finds duplicates. Reads that are added with `own=False` are those around a batch: they are compared, but neither
+    marked nor counted. `length`: length of the longest read in bp, which is also the reach of the queue. `remove`:
+    whether duplicates are removed, so that they do not count as written; the same holds for reads that were marked
+    before, unless `clear` is set. `clear`: whether earlier marks are ignored. `originals`, `copies`: whether marks
+    have the names of originals, and the number of reads that each read represents. `distance`: greatest distance of
+    optical duplicates on the flow cell; with 0, they are not searched for. `chains`: whether duplicates of the same
+    original are compared with each other, too. `coordinates`, `order`: regular expression for read names, and the
+    order of its groups; see `SpotParser`. `groups`: number of read groups. `supplementary`: receives the names of
+    duplicates, so that their other alignments can be marked.
     """
 
     cdef Table table
@@ -63,16 +65,16 @@ cdef class Marker:
     cdef int64_t length, distance
     cdef bint remove, clear, originals, copies, chains
     cdef SpotParser names
-    cdef int64_t *counts  # CELLS for each read group, after those of reads without one; then those of reads around
-    cdef int64_t *tally   # the half of them that counts now
+    cdef int64_t *counts  # CELLS without a read group and for each one; then the same for reads that are not own
+    cdef int64_t *tally   # the half of `counts` that is in use now
     cdef int32_t groups
-    cdef readonly int64_t unreadable  # names without coordinates, as often as they were looked at
-    cdef readonly int64_t barcodes    # reads without a barcode that could be read
-    cdef Bytes bits, more  # as in Marks, of reads that left the queue
-    cdef Bytes scratch  # of check_chain and state
+    cdef readonly int64_t unreadable  # how often a name without coordinates was examined
+    cdef readonly int64_t barcodes    # number of reads whose barcode could not be read
+    cdef Bytes bits, more  # as in Marks, for reads that have left the queue
+    cdef Bytes scratch  # used by check_chain and state
     cdef Supplementary supplementary
-    cdef bint tells  # whether it is given
-    cdef object waiting  # blocks with reads in the queue, with a view that keeps their bytes where they are
+    cdef bint tells  # whether `supplementary` is given
+    cdef object waiting  # blocks with reads in the queue, each with a view that keeps its bytes in place
     cdef const uint8_t *culprit
 
     def __cinit__(
@@ -104,8 +106,8 @@ cdef class Marker:
         free(self.scratch.data)
 
     def add(self, block, Keys keys not None, bint own=True):
-        """Add the reads of a block, with their keys. Returns the `own` blocks of which all is known now, with their
-        Marks. Raises SourceError if a tag or a name lacks what a comparison needs."""
+        """Add the reads of a block, with their keys. Return the `own` blocks that are complete now, with their Marks.
+        Raises SourceError if a read lacks a tag, or coordinates in its name, that a comparison needs."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
@@ -124,7 +126,7 @@ cdef class Marker:
         return self.complete()
 
     def finish(self):
-        """Return the other blocks; no reads may be added afterwards."""
+        """Return the remaining blocks. No reads may be added afterwards."""
         cdef int fault = NONE
         while self.queue.head < self.queue.tail and fault == NONE:
             fault = self.leave()
@@ -133,17 +135,17 @@ cdef class Marker:
 
     @property
     def is_complete(self):
-        """Whether all own reads are marked."""
+        """Whether all `own` reads are marked."""
         return not any(own for _, _, own in self.waiting)
 
     def state(self, int32_t ref):
-        """Return what later reads of a reference can meet, as bytes; where reading began shows only if it matters."""
+        """Return, as bytes, only the state that can affect later reads of a reference, wherever reading began."""
         self.scratch.size = 0
         append_state(&self.scratch, &self.queue, &self.table, ref, self.copies)
         return PyBytes_FromStringAndSize(<char *> self.scratch.data, self.scratch.size)
 
     def numbers(self):
-        """Return how many reads of each kind there were: without a read group, and in each read group."""
+        """Return how many reads of each kind there were: first those without a read group, then those of each group."""
         return [[self.counts[group * CELLS + cell] for cell in range(CELLS)] for group in range(self.groups + 1)]
 
     cdef int check(self, int fault) except -1:
@@ -174,12 +176,12 @@ cdef class Marker:
         return found
 
     cdef int64_t *turn_of(self, const Waiting *read) noexcept nogil:
-        """A read is compared now, or leaves. Returns the numbers of its read group."""
+        """Select the half of the counts for a read that is compared or leaves; return the counts of its read group."""
         self.tally = self.counts + (0 if read.own else (self.groups + 1) * CELLS)
         return self.tally + read.read_group * CELLS
 
     cdef int take(self, const uint8_t *record, const Key *key, bint own) except -1 nogil:
-        """Compare a read with those in the queue; reads that it is past leave."""
+        """Add a read to the queue, and compare it with the others. Reads leave that no later read is compared with."""
         cdef int64_t number = self.queue.tail
         cdef int fault = NONE
         cdef Waiting *read = push(&self.queue)
@@ -194,7 +196,7 @@ cdef class Marker:
         else:
             counts[EXAMINED] += 1
             counts[PAIRED if key.kind == PAIR else SINGLES] += 1
-            read.until = key.five_prime + 1 + self.length  # samtools counts these positions from 1
+            read.until = key.five_prime + 1 + self.length  # in samtools, these positions are 1-based
             self.compare_alone(read, number, key)
             if key.kind == PAIR:
                 fault = self.compare_pair(read, number, key)
@@ -206,7 +208,7 @@ cdef class Marker:
         return fault
 
     cdef int leave(self) except -1 nogil:
-        """The first read of the queue leaves it."""
+        """Remove the first read from the queue, and write its mark."""
         cdef Waiting *read = at(&self.queue, self.queue.head)
         cdef uint8_t bits = 0
         cdef int fault = NONE
@@ -233,7 +235,7 @@ cdef class Marker:
         return fault
 
     cdef int compare_alone(self, Waiting *read, int64_t number, const Key *key) except -1 nogil:
-        """By the read alone. A single read is a duplicate of any read of a pair, and of a better single one."""
+        """Compare a read by itself. A single read is a duplicate of any paired read, and of a better single read."""
         cdef bint found
         cdef Node wanted = single_key(key)
         cdef int32_t node = find_or_add(&self.table, &wanted, number, &found)
@@ -258,13 +260,13 @@ cdef class Marker:
         return self.mark(best, read, read, DUPLICATE_SINGLE, OPTICAL_SINGLE)
 
     cdef int64_t scored(self, Waiting *read) noexcept nogil:
-        """The score of a read alone."""
+        """Return the score of a read by itself."""
         if read.score == UNKNOWN:
             read.score = score_of(read.record)
         return read.score
 
     cdef int compare_pair(self, Waiting *read, int64_t number, const Key *key) except -1 nogil:
-        """By both reads of a pair: the best one stays, by QC, then by qualities, then by name."""
+        """Compare a read as part of a pair. The best pair is kept, by QC, then by base qualities, then by name."""
         cdef bint found, better
         cdef Node wanted = pair_key(key)
         cdef int32_t node = find_or_add(&self.table, &wanted, number, &found)
@@ -319,7 +321,7 @@ cdef class Marker:
         return 0
 
     cdef int name(self, Waiting *duplicate, const Waiting *original) except -1 nogil:
-        """Note the name of a duplicate's original."""
+        """Store the name of a duplicate's original."""
         free(duplicate.original_name)
         duplicate.original_name = strdup(name_of(original))
         if duplicate.original_name == NULL:
@@ -339,8 +341,8 @@ cdef class Marker:
         return near(name_of(original), &spot, name_of(duplicate), &other, self.distance)
 
     cdef int check_chain(self, int64_t number) except -1 nogil:
-        """All reads of a chain take the name of the original; those near it, or near a better one, are optical
-        duplicates. A chain of which some have left the queue was checked before."""
+        """Give all reads of a chain the name of the original, and find the optical duplicates among them: those near
+        the original or near a better duplicate. If reads of a chain have left the queue, it was checked before."""
         cdef Waiting *original = at(&self.queue, number)
         cdef Waiting *read
         cdef Spot spot
@@ -389,7 +391,7 @@ cdef class Marker:
         return NONE
 
     cdef void retag(self, const Waiting *original, Waiting *read) noexcept nogil:
-        """A duplicate is found to be an optical one."""
+        """Mark a duplicate as an optical one."""
         if not read.optical:
             read.optical = True
             self.tally[original.read_group * CELLS + (OPTICAL_PAIR if read.kind == PAIR else OPTICAL_SINGLE)] += 1

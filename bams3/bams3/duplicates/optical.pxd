@@ -4,15 +4,15 @@ from bams3.duplicates.regex cimport PosixPattern
 
 
 cdef struct Spot:
-    # What the name of a read says of where on a flow cell it was read.
+    # The place on a flow cell, according to the name of a read.
     int64_t x
     int64_t y
-    int32_t begin  # of the part of the name that is equal for reads near each other
+    int32_t begin  # of the part of the name that must be the same in reads near each other
     int32_t end
 
 
 cdef struct Candidate:
-    # A duplicate that may be an optical one of another duplicate.
+    # A duplicate that may be an optical duplicate of another duplicate.
     Spot spot
     const char *name
     int64_t score

@@ -1,4 +1,4 @@
-"""Optical duplicates: those whose names say that they were read near each other on a flow cell."""
+"""Optical duplicates: reads that, according to their names, were read near each other on a flow cell."""
 
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport qsort, strtol
@@ -7,20 +7,24 @@ from libc.string cimport memcmp, memcpy, strcmp
 from bams3.duplicates.regex cimport PosixPattern, regexec, regmatch_t
 
 cdef enum:
-    LONGEST = 254  # digits of a coordinate
+    LONGEST = 254  # most digits of a coordinate
 
 
 cdef class SpotParser:
-    """Finds spots in names: those of Illumina, or, with `pattern`, what its groups match, which are in an `order`."""
+    """Parses read names into spots.
+
+    By default, names are those of Illumina. `pattern`: a POSIX extended regular expression for other names. `order`:
+    the order of its groups, such as txy: x and y are coordinates, t is a part of the name that must be the same.
+    """
 
     def __cinit__(self, bytes pattern=b"", str order="txy"):
         self.pattern = PosixPattern(pattern)
         self.x, self.y, self.part = (order.find(letter) + 1 for letter in "xyt")
-        if self.x > self.y:  # samtools does not tell them apart, either
+        if self.x > self.y:  # samtools does not distinguish them, either
             self.x, self.y = self.y, self.x
 
     cdef int find(self, const char *name, Spot *spot) noexcept nogil:
-        """Returns 0, 1 if the name has no coordinates, or -1 if it does not match the pattern."""
+        """Parse a name. Return 0, or 1 if it has no coordinates, or -1 if it does not match the pattern."""
         return self.match(name, spot) if self.pattern.given else between_colons(name, spot)
 
     cdef int match(self, const char *name, Spot *spot) noexcept nogil:
@@ -50,7 +54,7 @@ cdef bint number_in(const char *name, const regmatch_t *where, int64_t *number) 
 
 
 cdef int between_colons(const char *name, Spot *spot) noexcept nogil:
-    """Names with 3, 4, 6 or 7 colons: …:tile:x:y, …:lane:tile:x:y, or …:lane:tile:x:y:barcode."""
+    """Parse a name with 3, 4, 6 or 7 colons: …:tile:x:y, …:lane:tile:x:y, or …:lane:tile:x:y:barcode."""
     cdef int32_t at = 0, colons = 0, x = 0, y = 0
     cdef char *end
     while name[at]:
@@ -83,7 +87,7 @@ cdef inline int64_t apart(int64_t a, int64_t b) noexcept nogil:
 cdef bint near(
     const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance
 ) noexcept nogil:
-    """Whether both were read on the same part of the flow cell, not further apart than `distance` in x and in y."""
+    """Tell whether two spots are in the same part of the flow cell, at most `distance` apart both in x and in y."""
     cdef int32_t size = spot.end - spot.begin
     return (
         size == of_other.end - of_other.begin and memcmp(name + spot.begin, other + of_other.begin, size) == 0
@@ -103,7 +107,7 @@ cdef int by_part_and_x(const void *a, const void *b) noexcept nogil:
 
 
 cdef bint stays(const Candidate *one, const Candidate *other) noexcept nogil:
-    """Whether `one` is the better of both: then the other one is its optical duplicate."""
+    """Tell whether `one` is the better of two candidates, so that `other` is its optical duplicate."""
     if one.has_mate != other.has_mate:
         return one.has_mate
     if one.failed != other.failed:
@@ -114,7 +118,7 @@ cdef bint stays(const Candidate *one, const Candidate *other) noexcept nogil:
 
 
 cdef void compare(Candidate *candidates, int64_t count, int64_t distance) noexcept nogil:
-    """Find those that are optical duplicates of another one: of two near each other, the worse one is."""
+    """Find the optical duplicates among candidates: of two that are near each other, the worse one is."""
     cdef int64_t first = 0, end, other
     cdef int32_t size
     cdef Candidate *a
@@ -124,7 +128,7 @@ cdef void compare(Candidate *candidates, int64_t count, int64_t distance) noexce
         a = &candidates[first]
         size = a.spot.end - a.spot.begin
         end = first + 1
-        while end < count:  # parts of other lengths do not end a run, as in samtools
+        while end < count:  # as in samtools, a part of another length does not end a run
             b = &candidates[end]
             if size == b.spot.end - b.spot.begin and memcmp(a.name + a.spot.begin, b.name + b.spot.begin, size):
                 break

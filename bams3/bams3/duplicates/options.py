@@ -1,4 +1,4 @@
-"""What a user asks of the marking of duplicates; the options of `samtools markdup`."""
+"""Options for the marking of duplicates, which are those of `samtools markdup`."""
 
 from __future__ import annotations
 
@@ -15,29 +15,51 @@ if TYPE_CHECKING:
     from bams3.duplicates.supplementary import Supplementary
 
 ORDERS = ("txy", "tyx", "xyt", "yxt", "xty", "ytx", "xy", "yx")
-"""What the groups of an expression for coordinates may be."""
+"""Valid orders of the groups in an expression for coordinates."""
 FIELD_OF_NAME = r"[0-9A-Za-z]+"
 BARCODE_IN_NAME = ":".join([FIELD_OF_NAME] * 7) + ":([!-?A-~]+)"
-"""Illumina's names have a barcode as their eighth field."""
+"""Pattern for Illumina's names, whose eighth field is a barcode."""
 
 
 class Markdup(NamedTuple):
-    """`mode`: "t" compares the ends of templates, "s" where sequences begin. `length`: of the longest read.
+    """Options for the marking of duplicates.
 
-    `remove`: leave duplicates out. `clear`: forget earlier marks first. `include_fails`: compare reads that failed QC,
-    too. `read_groups`: only reads of the same read group are duplicates of each other. The same goes for barcodes: the
-    tag `barcode_tag`, or what the first group of `barcode_pattern`, an extended regular expression of POSIX, finds in
-    the name.
-
-    `originals`: the tag do of a duplicate names its original. `copies`: the tag dc of others is how many reads they
-    stand for, with themselves. `optical_distance`: the tag dt of duplicates is SQ if they were read so near the
-    original, or a better duplicate of it, on a flow cell, or else LB; 0: there is no such tag. `chains`: compare
-    duplicates of the same original with each other, too. `coordinates`: an expression for names; its groups are in an
-    `order` such as txy, where t is a part that must be equal. Otherwise, names are those of Illumina.
-
-    `supplementary`: mark the supplementary and secondary alignments of a duplicate, and its unmapped mate, too.
-
-    `statistics`: a file for numbers of reads, as text or as `json`; it names the `command`.
+    Attributes
+    ----------
+    mode
+        "t": compare the ends of templates; "s": compare the positions where sequences begin.
+    length
+        Length of the longest read in bp.
+    remove
+        Leave out duplicates.
+    clear
+        Remove earlier marks first.
+    include_fails
+        Also compare reads that failed QC.
+    read_groups
+        Only reads of the same read group can be duplicates of each other.
+    barcode_tag
+        Only reads with the same value of this tag can be duplicates of each other.
+    barcode_pattern
+        The same, for the barcode in the read name: the first group of this POSIX extended regular expression.
+    originals
+        Write the name of its original to the tag do of each duplicate.
+    copies
+        Write to the tag dc of each other read the number of reads that it represents, including itself.
+    optical_distance
+        Write to the tag dt of each duplicate SQ if it was read within this distance of its original, or of a better
+        duplicate, on the flow cell, and LB otherwise. 0: do not write this tag.
+    chains
+        Also compare duplicates of the same original with each other.
+    coordinates, order
+        POSIX extended regular expression for the coordinates in read names, and the order of its groups, such as txy,
+        where t is a part of the name that must be the same. By default, names are those of Illumina.
+    supplementary
+        Also mark the supplementary and secondary alignments of a duplicate, and its unmapped mate.
+    statistics, json
+        File for the numbers of reads, and whether it is written as JSON rather than text.
+    command
+        The command line that the statistics state.
     """
 
     mode: str = "t"
@@ -75,7 +97,7 @@ class Markdup(NamedTuple):
             )
 
     def keys(self, groups: Sequence[bytes]) -> KeyMaker:
-        """Return what makes keys of reads. `groups`: the IDs of read groups that are told apart."""
+        """Return the maker of reads' keys. `groups`: the IDs of read groups that are distinguished."""
         from bams3.duplicates.keys import KeyMaker
 
         return KeyMaker(
@@ -84,7 +106,7 @@ class Markdup(NamedTuple):
         )  # fmt: skip
 
     def marker(self, groups: Sequence[bytes], others: Supplementary | None = None) -> Marker:
-        """Return what finds the duplicates among reads with these keys. `others` takes the names of some."""
+        """Return the marker that finds duplicates among reads with these keys. `others` receives the names of some."""
         from bams3.duplicates.marks import Marker
 
         return Marker(
@@ -94,7 +116,7 @@ class Markdup(NamedTuple):
         )  # fmt: skip
 
     def others(self, groups: Sequence[bytes]) -> Supplementary | None:
-        """Return what finds the other records of duplicates, if they are to be marked."""
+        """Return the finder of the other records of duplicates; None if they are not to be marked."""
         from bams3.duplicates.supplementary import Supplementary
 
         if not self.supplementary:
@@ -104,7 +126,7 @@ class Markdup(NamedTuple):
         )
 
     def groups(self, header: Header) -> list[bytes]:
-        """Return the IDs of the read groups of a header that are told apart, in its order."""
+        """Return the IDs of the read groups of a header that are distinguished, in its order."""
         lines = header.text.split(b"\n") if self.read_groups else []
         ids = (field_of(line.rstrip(b"\r"), b"ID") for line in lines if line.startswith(b"@RG\t"))
         return [name for name in ids if name is not None]

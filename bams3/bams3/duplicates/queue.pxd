@@ -1,4 +1,4 @@
-# Reads that wait until no later one can be compared with them, in their order.
+# A queue of reads that wait until no later read can be compared with them.
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc
@@ -13,29 +13,29 @@ cdef enum:
 
 
 cdef struct Waiting:
-    # A read in the queue. Numbers of reads are NOWHERE if there is none.
-    int64_t until           # a read that begins here or further on can't be compared with it
+    # A read in the queue. A number of a read is NOWHERE if there is no such read.
+    int64_t until           # reads that begin at or after this position can't be compared with it
     const uint8_t *record
-    int64_t score           # of its qualities, and of its mate's, or UNKNOWN
-    int64_t original        # what it was first found to be a duplicate of
-    int64_t next_duplicate  # the chain of duplicates of an original begins there
-    char *original_name     # if it is asked for
-    uint32_t copies         # reads that it stands for, with itself
+    int64_t score           # from its qualities, and those of its mate; or UNKNOWN
+    int64_t original        # the read that it was first found to be a duplicate of
+    int64_t next_duplicate  # the next read in the chain of duplicates of an original
+    char *original_name     # if requested
+    uint32_t copies         # number of reads that it represents, including itself
     int32_t ref
-    int32_t pair_node       # of the keys that it brought, or NOWHERE
+    int32_t pair_node       # nodes of the keys that it added, or NOWHERE
     int32_t single_node
     int32_t read_group
     uint8_t kind
     uint8_t duplicate
     uint8_t optical
-    uint8_t checked         # whether its chain was
-    uint8_t own             # whether its batch is marked; others are only compared with
+    uint8_t checked         # whether its chain was checked
+    uint8_t own             # whether it is in the batch that is marked; others are only compared
 
 
 cdef struct Queue:
-    # It must start zeroed. Reads are numbered from 0 on; those from `head` to `tail` are in it.
+    # It must be zeroed at the start. Reads are numbered from 0; those in [head, tail) are in the queue.
     Waiting *reads
-    int64_t capacity  # a power of two: read number n is at n modulo it
+    int64_t capacity  # a power of two; read number n is at index n modulo capacity
     int64_t head
     int64_t tail
 
@@ -45,12 +45,12 @@ cdef inline Waiting *at(const Queue *queue, int64_t number) noexcept nogil:
 
 
 cdef inline Waiting *still(const Queue *queue, int64_t number) noexcept nogil:
-    """A read by its number, or NULL if it has left the queue or there is none."""
+    """Return a read by its number; NULL if it has left the queue or does not exist."""
     return at(queue, number) if number >= queue.head else NULL
 
 
 cdef inline Waiting *push(Queue *queue) except NULL nogil:
-    """A place at the end of the queue."""
+    """Add a place for a read at the end of the queue, and return it."""
     cdef int64_t capacity, i
     cdef void *reads
     cdef Waiting *read
@@ -61,7 +61,7 @@ cdef inline Waiting *push(Queue *queue) except NULL nogil:
             with gil:
                 raise MemoryError(f"not enough memory for a queue of {capacity} reads")
         queue.reads = <Waiting *> reads
-        # Those at the end of the old array may belong to the end of the new one.
+        # The indexes of some reads differ in the larger array.
         for i in range(queue.head, queue.tail):
             if i & (capacity - 1) != i & (queue.capacity - 1):
                 queue.reads[i & (capacity - 1)] = queue.reads[i & (queue.capacity - 1)]
@@ -76,11 +76,11 @@ cdef inline Waiting *push(Queue *queue) except NULL nogil:
     return read
 
 
-# Chains: an original, and all that were found to be duplicates of it or of one of its duplicates.
+# Chains: an original, and all reads that were found to be duplicates of it or of one of its duplicates.
 
 
 cdef inline Waiting *last_of(const Queue *queue, int64_t number) noexcept nogil:
-    """The last read of the chain that begins with this one."""
+    """Return the last read of the chain that begins with this read."""
     cdef Waiting *read = at(queue, number)
     while still(queue, read.next_duplicate) != NULL:
         read = at(queue, read.next_duplicate)
@@ -88,13 +88,13 @@ cdef inline Waiting *last_of(const Queue *queue, int64_t number) noexcept nogil:
 
 
 cdef inline void replace(const Queue *queue, int64_t best, int64_t number) noexcept nogil:
-    """A read takes the place of the best one."""
+    """Put a read in front of the chain of the best read, which it replaces."""
     last_of(queue, number).next_duplicate = best
     at(queue, best).original = number
 
 
 cdef inline void follow(const Queue *queue, int64_t best, int64_t number) noexcept nogil:
-    """A read is worse than the best one."""
+    """Add a read to the chain of the best read, which is better."""
     cdef Waiting *read = at(queue, number)
     if at(queue, best).next_duplicate != NOWHERE:
         if read.next_duplicate != NOWHERE:
@@ -117,7 +117,7 @@ cdef inline int64_t score_of(const uint8_t *record) noexcept nogil:
 
 
 cdef inline bint mate_score(const uint8_t *record, int32_t *score) noexcept nogil:
-    """The tag ms, as a 32-bit number; False if there is none, or if it is -1, which samtools takes for none."""
+    """Get the tag ms as a 32-bit number; return False if there is none, or if it is -1, which samtools treats alike."""
     cdef const uint8_t *tag = find_tag(record, c"m", c"s")
     score[0] = 0
     if tag == NULL:

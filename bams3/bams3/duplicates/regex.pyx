@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Extended regular expressions of POSIX, as samtools has them; Python's differ."""
+"""POSIX extended regular expressions, which samtools uses. They differ from those of Python."""
 
 import re
 
@@ -17,10 +17,12 @@ cdef extern from "<regex.h>" nogil:
 
 
 def nodes(bytes text not None):
-    """About how many nodes the C library makes of an expression, up to MOST_NODES and some more: it copies what is
-    repeated, also within what is."""
+    """Estimate how many nodes the C library needs for an expression; stop counting soon after MOST_NODES.
+
+    The library copies the nodes of a repeated part, and does so again for repetitions around it.
+    """
     outer = []
-    at = inside = last = 0  # nodes of the group so far, of which those of the last part
+    at = inside = last = 0  # inside: nodes of the group so far; last: nodes of its last part
     while at < len(text) and inside <= MOST_NODES:
         part = _PART.match(text, at)
         what, at, times = part[0], part.end(), 1
@@ -44,7 +46,7 @@ def nodes(bytes text not None):
 
 
 cdef Py_ssize_t _after_bracket(bytes text, Py_ssize_t at):
-    """Where a bracket expression ends, of which `[` is before `at`."""
+    """Return the end of a bracket expression whose `[` is right before `at`."""
     at += text[at : at + 1] == b"^"
     at += text[at : at + 1] == b"]"
     while at < len(text) and text[at : at + 1] != b"]":
@@ -57,7 +59,7 @@ cdef Py_ssize_t _after_bracket(bytes text, Py_ssize_t at):
 
 
 cdef class PosixPattern:
-    """A compiled expression, or none if its text is empty. Raises UsageError if it is not valid."""
+    """A compiled expression; no expression (not `given`) if the text is empty. Raises UsageError if it is invalid."""
 
     def __cinit__(self, bytes text not None):
         cdef int code

@@ -1,4 +1,4 @@
-"""Reads in the order of coordinates whose duplicates are marked on their way: those of a source, or any blocks."""
+"""Marking of duplicates in streams of sorted reads: those of a source, or any blocks of records."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from bams3.duplicates.supplementary import Supplementary
 
 Finished = Callable[[Sequence[str], Sequence[Sequence[int]], int, int], None]
-"""Called when all is read: with the read groups that are told apart, with the numbers of reads without one and of those
-of each (`statistics.KINDS`), and with how often no barcode and no coordinates could be read."""
+"""Called when all reads have been read, with: the names of the read groups that are distinguished; the numbers of reads
+(`statistics.KINDS`), first of those without a read group, then of each group; how often no barcode could be read; and
+how often no coordinates could be read."""
 
 
 class Marking:
-    """Marks duplicates as `samtools markdup` does. Raises UsageError for options that can't be used.
+    """Marks duplicates as `samtools markdup` does. Raises UsageError for invalid options.
 
-    `path`: of the reads, for errors; `folder`: of the temporary file that the other records of duplicates need.
+    `path`: the source of the reads, for errors. `folder`: the folder for the temporary file that is needed to mark
+    other records of duplicates.
     """
 
     def __init__(
@@ -41,8 +43,11 @@ class Marking:
         options.marker(self._groups)
 
     def marked(self, blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[RecordBlock]:
-        """Yield the blocks with their duplicates marked. Threads of the `mapper` find what reads are compared by, and
-        make changed copies; reads are compared in order."""
+        """Yield the blocks with their duplicates marked.
+
+        The threads of `mapper` make the keys of reads and the changed copies. The reads are compared in order, by one
+        thread.
+        """
         others = self._options.others(self._groups)
         marker = self._options.marker(self._groups, others)
         marked = mapper(self.changed, self._decided(marker, blocks, mapper))
@@ -50,11 +55,11 @@ class Marking:
         self.finish(marker, others)
 
     def marker(self) -> Marker:
-        """Return what finds duplicates, without the other records of them."""
+        """Return a marker that finds duplicates, but not their other records."""
         return self._options.marker(self._groups)
 
     def finish(self, marker: Marker, others: Supplementary | None = None) -> list[list[int]]:
-        """Say what there is to say when all is read; return the numbers of reads."""
+        """Report the results after all reads have been marked, and return the numbers of reads."""
         more = others.numbers() if others else [[0, 0]] * (len(self._groups) + 1)
         numbers = [[*row, *rest] for row, rest in zip(marker.numbers(), more, strict=True)]
         if self._finished:
@@ -72,8 +77,10 @@ class Marking:
     def _with_others(
         self, others: Supplementary, blocks: Iterable[RecordBlock], mapper: Mapper
     ) -> Iterator[RecordBlock]:
-        """Mark the other records of duplicates. They may come before these, so all records wait in a temporary file
-        until all duplicates are known."""
+        """Mark the other records of duplicates.
+
+        They may come before the duplicates, so all records wait in a temporary file until all duplicates are known.
+        """
         waiting = SortedRun(
             self._folder, self._path, "its duplicates are marked", "choose another folder (--tmp-dir)"
         )
@@ -85,11 +92,11 @@ class Marking:
             waiting.close()
 
     def keyed(self, block: RecordBlock) -> tuple[RecordBlock, Keys]:
-        """Return a block, and what its reads are compared by."""
+        """Return a block with the keys of its reads."""
         return block, self._maker.keys(block)
 
     def changed(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
-        """Return a block with its marks."""
+        """Return a block with its marks applied."""
         return changed(*decided, remove=self._options.remove, clear=self._options.clear)
 
     def _changed_again(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
@@ -101,7 +108,7 @@ def _itself(block: RecordBlock) -> RecordBlock:
 
 
 class MarkedSource(WrappedSource):
-    """`source` with duplicates marked. See `Source` and `Marking`."""
+    """A source with its duplicates marked. See `Source` and `Marking`."""
 
     def __init__(
         self, source: Source, options: Markdup, finished: Finished | None = None, folder: str | None = None

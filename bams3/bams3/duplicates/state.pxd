@@ -1,4 +1,4 @@
-# What the reads so far have left that later reads can meet.
+# The state of a marker, as far as it can affect later reads.
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport strlen
@@ -9,7 +9,7 @@ from bams3.duplicates.table cimport NOWHERE, Table
 
 
 cdef inline int64_t back(const Queue *queue, int64_t number) noexcept nogil:
-    """How far before the next read the one with this number is; 0 if it has left, NOWHERE if there is none."""
+    """Return how many reads before the next one a read is; 0 if it has left the queue, NOWHERE if there is none."""
     if number == NOWHERE:
         return NOWHERE
     return queue.tail - number if number >= queue.head else 0
@@ -22,8 +22,11 @@ cdef inline int64_t best_of(const Queue *queue, const Table *table, int32_t node
 cdef inline int append_state(
     Bytes *found, const Queue *queue, const Table *table, int32_t ref, bint copies
 ) except -1 nogil:
-    """Reads are told by how far back they are, so these bytes do not depend on where the first read was. Those of other
-    references than `ref` leave before they meet a read of it. `copies`: whether they count."""
+    """Append the state to `found`. `copies`: whether the numbers of copies are part of it.
+
+    Reads are identified by their distance from the next read, so the bytes do not depend on where the first read was.
+    Reads of references other than `ref` are omitted, because they leave before a read of `ref` is compared.
+    """
     cdef int64_t[6] cells
     cdef int64_t number
     cdef Waiting *read

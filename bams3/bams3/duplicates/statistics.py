@@ -1,4 +1,4 @@
-"""How many duplicates of which kind there are, as `samtools markdup` writes it, as text or JSON."""
+"""Statistics of duplicates, written as `samtools markdup` does, as text or JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ KINDS = (
     "READ", "WRITTEN", "EXCLUDED", "EXAMINED", "PAIRED", "SINGLE", "DUPLICATE PAIR", "DUPLICATE SINGLE",
     "DUPLICATE PAIR OPTICAL", "DUPLICATE SINGLE OPTICAL", "DUPLICATE NON PRIMARY", "DUPLICATE NON PRIMARY OPTICAL",
 )  # fmt: skip
-"""The numbers of a marker, in its order, and those of the other records of duplicates."""
+"""Kinds of the numbers of a marker, in its order, and of those of the other records of duplicates."""
 
 
 def as_text(command: str, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> str:
-    """Return the statistics of all reads and, if there are `groups`, of each read group. `numbers`: of reads without a
-    read group, and of those of each."""
+    """Return the statistics of all reads and, if there are `groups`, of each read group, as text.
+
+    `command`: the command line to state. `groups`: names of the read groups. `numbers`: rows of numbers in the order of
+    KINDS, first for the reads without a read group, then for those of each group.
+    """
     blocks = [{"COMMAND": command} | numbers_of(numbers), *_of_groups(groups, numbers)]
     return "".join(
         "\n".join(f"{kind}: {value}" for kind, value in block.items()) + "\n\n" for block in blocks
@@ -23,7 +26,7 @@ def as_text(command: str, groups: Sequence[str], numbers: Sequence[Sequence[int]
 
 
 def as_json(command: str, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> str:
-    """The same as a JSON document."""
+    """Return the same as a JSON document."""
     import json
 
     document: dict[str, Any] = {"COMMAND": command} | numbers_of(numbers)
@@ -39,7 +42,7 @@ def _of_groups(groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> Itera
 
 
 def numbers_of(numbers: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Return the sums of some read groups, and what follows from them, under samtools' names."""
+    """Return the sums over some read groups, and numbers derived from them, under the names that samtools uses."""
     found = dict(zip(KINDS, map(sum, zip(*numbers, strict=True)), strict=True))
     pairs, duplicates, optical = (
         found[kind] for kind in ("PAIRED", "DUPLICATE PAIR", "DUPLICATE PAIR OPTICAL")
@@ -53,8 +56,11 @@ def numbers_of(numbers: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 
 def library_size(paired: int, duplicates: int, optical: int) -> int:
-    """Estimate how many different fragments a library has, by Lander and Waterman's equation c / x = 1 - exp(-n / x): n
-    pairs, c of them different, are drawn from x. Returns 0 if that can't be told."""
+    """Estimate the number x of different fragments in a library, by the equation of Lander and Waterman.
+
+    c / x = 1 - exp(-n / x), where n is the number of pairs that were drawn, and c the number of different ones among
+    them. Returns 0 if x can't be estimated.
+    """
     pairs, different, copies = (
         (paired - optical) // 2,
         (paired - duplicates) // 2,

@@ -5,7 +5,7 @@ from bams3.buffer cimport Bytes
 
 cdef struct Entry:
     uint64_t hash       # of the name
-    int64_t names       # where its name is among the names, and after it that of its original
+    int64_t names       # offset of its name in `names`, which the name of its original follows
     int32_t read_group
     uint8_t used
     uint8_t optical
@@ -13,7 +13,7 @@ cdef struct Entry:
 
 cdef class Supplementary:
     cdef Entry *entries
-    cdef int64_t size   # of the entries: a power of two, or 0
+    cdef int64_t size   # number of entries: a power of two, or 0
     cdef int64_t count
     cdef Bytes names
     cdef bint originals, copies, distance

@@ -1,8 +1,8 @@
 # Compiled with -O1: no run spends its time here.
-"""Finds what belongs to a duplicate besides: its supplementary and secondary alignments, and its unmapped mate.
+"""Finds the other records of duplicates: their supplementary and secondary alignments, and their unmapped mates.
 
-They are found by name, as `samtools markdup -S` does. They may come before the duplicate, so names are collected while
-duplicates are marked, and used when all of the reads are read a second time.
+They are found by name, as in `samtools markdup -S`. They may come before the duplicate, so names are collected while
+duplicates are marked, and used when all records are read a second time.
 """
 
 import os
@@ -24,21 +24,22 @@ cdef enum:
 
 
 cdef inline bint has_others(const uint8_t *record) noexcept nogil:
-    """Whether a read says that it has other alignments, or an unmapped mate."""
+    """Tell whether, according to its tags and FLAG, a read has other alignments or an unmapped mate."""
     if record_flag(record) & MUNMAP:
         return True
     return find_tag(record, c"S", c"A") != NULL or find_tag(record, c"X", c"A") != NULL
 
 
 cdef class Supplementary:
-    """The names of duplicates that have other alignments, or an unmapped mate; the first duplicate of a name counts.
+    """The names of duplicates that have other alignments or an unmapped mate.
 
-    `originals`, `copies`, `distance`, `groups`: as for `Marker`.
+    If several duplicates have the same name, the first one counts. `originals`, `copies`, `distance`, `groups`: as for
+    `Marker`.
     """
 
     def __cinit__(self, *, bint originals=False, bint copies=False, int64_t distance=0, int32_t groups=0):
         self.originals, self.copies, self.distance = originals, copies, distance != 0
-        self.seed = int.from_bytes(os.urandom(8), "little")  # so that nobody can choose names that collide
+        self.seed = int.from_bytes(os.urandom(8), "little")  # random, so that nobody can choose names that collide
         self.groups = groups
         self.counts = <int64_t *> calloc((groups + 1) * CELLS, sizeof(int64_t))
         if self.counts == NULL:
@@ -50,7 +51,7 @@ cdef class Supplementary:
         free(self.counts)
 
     def marks(self, block):
-        """Return the `bits` and `more` of `Marks` for a block's records; they add to what the records have."""
+        """Return the `bits` and `more` of `Marks` for a block's records, which are added to existing marks."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
@@ -68,8 +69,10 @@ cdef class Supplementary:
             free(more.data)
 
     def numbers(self):
-        """Return how many records were marked, and how many of them as optical duplicates: of duplicates without a read
-        group, and of those in each read group."""
+        """Return how many records were marked, and how many of these as optical duplicates.
+
+        There is a row for duplicates without a read group, and one for those of each read group.
+        """
         return [[self.counts[group * CELLS + cell] for cell in range(CELLS)] for group in range(self.groups + 1)]
 
     cdef uint8_t mark_of(self, const uint8_t *record, Bytes *more) except? 255 nogil:
@@ -93,7 +96,7 @@ cdef class Supplementary:
         return bits
 
     cdef int add(self, const uint8_t *record, const char *original, bint optical, int32_t group) except -1 nogil:
-        """Take the name of a duplicate, if there is more of it to be marked."""
+        """Add the name of a duplicate, if it has other records to be marked."""
         cdef const char *name = <const char *> record_name(record)
         cdef uint64_t hashed
         cdef Entry *entry
@@ -119,7 +122,7 @@ cdef class Supplementary:
             self.find(name, self.hash(name)).optical = True
 
     cdef Entry *find(self, const char *name, uint64_t hashed) noexcept nogil:
-        """The entry of a name, or the unused one where it belongs. There must be entries."""
+        """Return the entry of a name, or the unused entry where it belongs. There must be entries."""
         cdef int64_t at = hashed & (self.size - 1)
         while self.entries[at].used and (
             self.entries[at].hash != hashed or strcmp(<const char *> self.names.data + self.entries[at].names, name)
@@ -128,7 +131,7 @@ cdef class Supplementary:
         return &self.entries[at]
 
     cdef int grow(self) except -1 nogil:
-        """Twice as many entries."""
+        """Double the number of entries."""
         cdef int64_t size = 2 * self.size if self.size else 1024
         cdef int64_t i, at
         cdef Entry *old = self.entries

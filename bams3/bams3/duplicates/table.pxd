@@ -1,4 +1,4 @@
-# A hash table from keys of reads to numbers. Its nodes stay where they are, so that reads can name them.
+# A hash table from keys of reads to numbers. The indexes of nodes do not change, so reads can refer to them.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -17,18 +17,18 @@ cdef struct Node:
     uint32_t barcode
     int32_t read_group
     uint32_t kind
-    int32_t next   # in the same bucket, or among the free nodes
+    int32_t next   # next node in the same bucket, or in the list of free nodes
     uint64_t hash
     int64_t value
 
 
 cdef struct Table:
-    # It must start zeroed.
+    # It must be zeroed at the start.
     Node *nodes
     int32_t *buckets
-    int32_t size      # of both: a power of two
-    int32_t used      # nodes that have ever been in use
-    int32_t unused    # first of those that are free again, + 1
+    int32_t size      # number of nodes and of buckets: a power of two
+    int32_t used      # number of nodes that have ever been in use
+    int32_t unused    # index of the first node that is free again, + 1; 0 if there is none
 
 
 cdef inline Node single_key(const Key *key) noexcept nogil:
@@ -69,7 +69,7 @@ cdef inline bint same(const Node *a, const Node *b) noexcept nogil:
 
 
 cdef inline int grow(Table *table) except -1 nogil:
-    """Twice as many nodes and buckets."""
+    """Double the numbers of nodes and buckets."""
     cdef int32_t size = 2 * table.size if table.size else 1024
     cdef int32_t i, bucket
     cdef void *nodes = NULL
@@ -86,7 +86,7 @@ cdef inline int grow(Table *table) except -1 nogil:
     table.size = size
     for i in range(size):
         table.buckets[i] = NOWHERE
-    for i in range(table.used):  # all of them are in use: otherwise, the table does not grow
+    for i in range(table.used):  # all nodes are in use; otherwise, the table would not grow
         bucket = <int32_t> (table.nodes[i].hash & (size - 1))
         table.nodes[i].next = table.buckets[bucket]
         table.buckets[bucket] = i
@@ -94,7 +94,7 @@ cdef inline int grow(Table *table) except -1 nogil:
 
 
 cdef inline int32_t find_or_add(Table *table, const Node *key, int64_t value, bint *found) except -1 nogil:
-    """The node with a key; if there is none, a new one with this value."""
+    """Return the node with a key; if there is none, add one with this value."""
     cdef int32_t at, bucket
     if not table.unused and table.used == table.size:
         grow(table)

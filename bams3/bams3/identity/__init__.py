@@ -1,1 +1,1 @@
-"""Who is who: what samples share at common sites, their sex, their contamination, and whether a sheet agrees."""
+"""Identity of samples: their relationship, sex and contamination at common sites, compared with a sample sheet."""

@@ -1,4 +1,4 @@
-"""What the reads of a sample say at sites, and the file that keeps it, so that a sample is read once."""
+"""Counts of a sample's reads at sites, and the file that stores them, so that a sample needs to be read only once."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SUFFIX = ".counts"
 _KIND, _VERSION = b"#bams3 counts ", 1
 _ROWS = re.compile(rb"(?:[0-9]{1,9}\t[0-9]{1,9}\t[0-9]{1,9}\n)*")
 _ROW = 30
-"""Bytes of a row, at most."""
+"""Greatest number of bytes in a row."""
 
 
 class Quality(NamedTuple):
-    """Which bases count: the least quality of a mapping, and of a base (0: no quality is read)."""
+    """Which bases count. `mapping`: least mapping quality. `base`: least base quality (0: qualities are not read)."""
 
     mapping: int = 1
     base: int = 0
 
 
 class Allele(NamedTuple):
-    """Reads of a sample at sites, an int64 for each site: with REF, with ALT, and with another base."""
+    """Numbers of reads of a sample at sites, int64 of shape (sites,): with REF, with ALT, and with another base."""
 
     ref: np.ndarray
     alt: np.ndarray
@@ -42,14 +42,14 @@ class Allele(NamedTuple):
 
     @property
     def depth(self) -> np.ndarray:
-        """Reads with any base."""
+        """Numbers of reads with any base, int64 of shape (sites,)."""
         return np.asarray(self.ref + self.alt + self.other)
 
 
 def count(dataset: DatasetReader, sites: SiteSet, quality: Quality, workers: Workers) -> Allele:
-    """Count the reads of a dataset at sites: each that is mapped, primary, neither failed nor a duplicate.
+    """Count the reads of a dataset at sites. Reads count if they are mapped, primary, not duplicates, and passed QC.
 
-    Raises UsageError if a whole dataset has none of the contigs, FormatError if it is damaged.
+    Raises UsageError if a whole dataset has none of the contigs, and FormatError if it is damaged.
     """
     has = {name for name, _ in dataset.references}
     if dataset.is_whole and not has.intersection(sites.places.contigs):
@@ -67,14 +67,14 @@ def count(dataset: DatasetReader, sites: SiteSet, quality: Quality, workers: Wor
 
 
 def write_counts(file: BinaryIO, counts: Allele, sites: SiteSet, quality: Quality) -> None:
-    """Write the counts of a sample: a line that says of what they are, and a line of three numbers for each site."""
+    """Write the counts of a sample: a line that identifies sites and qualities, and three numbers per site."""
     file.write(_heading(sites, quality))
     rows = zip(*(column.tolist() for column in counts), strict=True)
     file.write("".join(f"{ref}\t{alt}\t{other}\n" for ref, alt, other in rows).encode())
 
 
 def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
-    """Read such a file. Raises FormatError for another file, UsageError for counts at other sites."""
+    """Read a file of counts. Raises FormatError for another file, and UsageError for other sites or qualities."""
     storage, path = open_object(uri)
     heading = _heading(sites, quality)
     most = len(heading) + _ROW * len(sites)
@@ -100,7 +100,7 @@ def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
 
 
 def name_of(uri: str) -> str:
-    """The name of the sample whose counts a file has: the end of its path."""
+    """Return the name of the sample whose counts are in a file, which is the last part of its path."""
     return uri.partition("?")[0].rpartition("/")[2].removesuffix(SUFFIX)
 
 

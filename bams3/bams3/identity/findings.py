@@ -1,4 +1,4 @@
-"""Where samples are not who a sheet says they are, or cannot be told."""
+"""Findings: samples that are not what a sample sheet says, or that can't be identified."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bams3.identity.people import PARENTS, People
 from bams3.identity.sample import Sample
 
 CONTAMINATED = 0.03
-"""The least contamination that is a finding: the usual bound for VerifyBamID."""
+"""Contamination from which there is a finding: the usual threshold for VerifyBamID."""
 SEVERITY = ("not-same", "same", "not-parent", "sex", "not-related", "contaminated", "related", "unclear")
-"""Kinds of findings; the most severe first."""
+"""Kinds of findings, the most severe first."""
 GRAVE = SEVERITY[:6]
-"""Those that mean that a sample is not what the sheet says, or not of one person; others need a look."""
+"""Kinds that mean that a sample is not what the sheet says, or is not of one person. Other kinds should be examined."""
 _WORDS = {
     "parent-child": "parent and child",
     "siblings": "siblings",
@@ -25,8 +25,11 @@ _WORDS = {
 
 
 class Finding(NamedTuple):
-    """Something about a sample, or about two. `second`: "" if it is about one; `text`: a sentence without a full stop,
-    about the first sample."""
+    """A finding about one or two samples.
+
+    `second`: the second sample; "" if there is only one. `text`: a sentence about the first sample, without a full
+    stop.
+    """
 
     kind: str
     first: str
@@ -39,7 +42,7 @@ class Finding(NamedTuple):
 
 
 def of_sample(sample: Sample, people: People) -> Iterator[Finding]:
-    """What is found about one sample."""
+    """Yield the findings about one sample."""
     expected = people.of[sample.sample].sex
     if expected and sample.sex != "unknown" and sample.sex != expected:
         yield Finding("sex", sample.sample, "", f"{sample.sex} by its X and Y, {expected} in the sheet")
@@ -52,14 +55,14 @@ def of_sample(sample: Sample, people: People) -> Iterator[Finding]:
 
 
 class Relatives:
-    """Finds pairs that are not what a sheet has them be.
+    """Finds pairs of samples whose relationship is not that of the sheet.
 
-    Relatives are told by the sample of a subject that has the most heterozygous sites: a tumour which has lost one copy
-    of its genome is less related to the parent whose copy that was.
+    Relatives are identified by the sample of each subject that has the most heterozygous sites, because a tumour that
+    has lost one copy of the genome seems less related to the parent from whom this copy came.
     """
 
     def __init__(self, samples: Sequence[Sample], people: People) -> None:
-        """`samples`: in the order of `Pairs`."""
+        """`samples`: the samples, in the order of `Pairs`."""
         self._names = [sample.sample for sample in samples]
         self._people = people
         self._kinships = people.kinships()
@@ -75,12 +78,12 @@ class Relatives:
         self._best = {max(numbers, key=lambda i: samples[i].het) for numbers in self._samples.values()}
 
     def expected(self, first: int, second: int) -> float:
-        """The kinship that the sheet has two samples expect, by their numbers."""
+        """Return the kinship of two samples, given by their numbers, that is expected from the sheet."""
         one, other = self._subjects[first], self._subjects[second]
         return 0.5 if one == other else self._kinships.get(frozenset((one, other)), 0.0)
 
     def of(self, pairs: Pairs) -> Iterator[Finding]:
-        """What is found about some pairs."""
+        """Yield the findings about some pairs."""
         kinship, error, ibs0_rate = pairs.kinship, pairs.error, pairs.ibs0_rate
         related = np.flatnonzero((kinship >= SECOND) & (kinship >= ERRORS * error))
         begin, end = int(pairs.second[0]), int(pairs.second[-1])
@@ -103,7 +106,7 @@ class Relatives:
     def _of_pair(
         self, first: int, second: int, kinship: float, error: float, ibs0_rate: float
     ) -> tuple[str, str] | None:
-        """The kind of a finding about two samples, and what it says."""
+        """Return the kind and the text of a finding about two samples; None if there is none."""
         one, other = self._subjects[first], self._subjects[second]
         expected = self.expected(first, second)
         is_told = kinship >= ERRORS * error
@@ -124,7 +127,7 @@ class Relatives:
             return None if is_parent else ("not-parent", f"not parent and child, but {parent}")
         if expected >= SECOND and kinship < expected / 4 and kinship + ERRORS * error < expected:
             return "not-related", "not related" + self._but(f"{one} and {other} are")
-        # The sheet's kin may share more than is expected of them, by chance or by ancestors that it does not have.
+        # Relatives in the sheet may share more than expected, by chance or through ancestors that are not in the sheet.
         if kinship >= SECOND and is_told and expected < SECOND / 2:
             found = _WORDS[relation(kinship, error, ibs0_rate)]
             return "related", found + self._but(f"{one} and {other} are not related")
@@ -134,7 +137,7 @@ class Relatives:
         return f", but {what} in the sheet" if self._people.has_sheet else ""
 
     def _parent(self, one: str, other: str) -> str:
-        """How one of two subjects is the other's parent in the sheet; "" if it is not."""
+        """Return which of two subjects is the other's parent in the sheet, as text; "" if neither is."""
         for child, parent in ((one, other), (other, one)):
             for role, name in zip(PARENTS, self._people.parents(child), strict=True):
                 if name == parent:
@@ -143,5 +146,5 @@ class Relatives:
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """The most severe first; otherwise in their order."""
+    """Return the findings, the most severe first; findings of the same kind keep their order."""
     return sorted(findings, key=lambda finding: SEVERITY.index(finding.kind))

@@ -1,8 +1,8 @@
-"""What pairs of samples share: identity by state at the sites that both know, and their kinship.
+"""Comparison of pairs of samples: identity by state at the sites where both have a genotype, and kinship.
 
-Kinship is the estimator of KING-robust (Manichaikul et al. 2010, Bioinformatics 26:2867), as somalier has it (Pedersen
-et al. 2020, Genome Medicine 12:62): relative to the sample with fewer heterozygous sites, so that a tumour which has
-lost heterozygosity is still the same as its normal.
+Kinship is estimated as in KING-robust (Manichaikul et al. 2010, Bioinformatics 26:2867), in the form that somalier uses
+(Pedersen et al. 2020, Genome Medicine 12:62): relative to the sample with fewer heterozygous sites, so that a tumour
+that has lost heterozygosity still matches its normal sample.
 """
 
 from __future__ import annotations
@@ -17,23 +17,33 @@ import numpy as np
 from bams3.parallel.workers import Workers, in_order
 
 LEAST_SITES = 100
-"""Sites that both must know, for a kinship."""
+"""Least number of sites where both samples must have a genotype for a kinship."""
 SAME, FIRST, SECOND, THIRD = (2 ** -(degree + 1.5) for degree in range(4))
-"""The least kinship of one person, and of relatives of the first to the third degree: the bounds of KING."""
+"""Least kinships of samples of one person, and of relatives of the first to third degree: the thresholds of KING."""
 PARENT_IBS0 = 0.005
-"""The share of IBS0 sites up to which relatives of the first degree are parent and child, as in KING."""
+"""First-degree relatives are parent and child if at most this fraction of their sites is IBS0, as in KING."""
 ERRORS = 4
-"""Standard errors by which a kinship must differ from what it is told from: a cohort has thousands of pairs."""
+"""By how many standard errors a kinship must differ from an alternative. It is high, as cohorts have many pairs."""
 
 _WORDS = 1 << 18
-"""Words of bits that are compared at a time, about."""
+"""Approximate number of words of bits that are compared at a time."""
 
 
 class Pairs(NamedTuple):
-    """A sample, `first`, with each of those after it: `second`. All columns but `first` are arrays of numbers.
+    """The comparison of one sample with some of those after it.
 
-    `sites`: known in both. `hets_first`, `hets_second`, `shared_hets`: of these, those where the first, the second, or
-    both are heterozygous. `ibs0`, `ibs2`: sites where they share no allele, and both.
+    All attributes but `first` are integer arrays of shape (pairs,).
+
+    Attributes
+    ----------
+    first, second
+        Numbers of the samples.
+    sites
+        Numbers of sites where both samples have a genotype.
+    hets_first, hets_second, shared_hets
+        Numbers of these sites where the first, the second, or both samples are heterozygous.
+    ibs0, ibs2
+        Numbers of these sites where the samples share no allele, or both alleles.
     """
 
     first: int
@@ -47,22 +57,22 @@ class Pairs(NamedTuple):
 
     @property
     def kinship(self) -> np.ndarray:
-        """NaN where it cannot be told: too few sites, or no heterozygous one in one of both."""
+        """Kinship of each pair; NaN if there are too few sites, or if one of the samples has no heterozygous sites."""
         return self._of_hets(self.shared_hets - 2.0 * self.ibs0)
 
     @property
     def error(self) -> np.ndarray:
-        """The standard error of the kinship of two who are not related, if sites are independent; NaN likewise."""
+        """Standard error of the kinship of unrelated people if sites are independent; NaN where the kinship is NaN."""
         return self._of_hets(np.sqrt(self.shared_hets + 4.0 * self.ibs0))
 
     @property
     def concordance(self) -> np.ndarray:
-        """The share of sites with equal genotypes; NaN without sites."""
+        """Fraction of sites with the same genotype; NaN without sites."""
         return np.where(self.sites > 0, self.ibs2 / np.maximum(self.sites, 1), np.nan)
 
     @property
     def ibs0_rate(self) -> np.ndarray:
-        """The share of sites without a common allele; NaN without sites."""
+        """Fraction of sites without a common allele; NaN without sites."""
         return np.where(self.sites > 0, self.ibs0 / np.maximum(self.sites, 1), np.nan)
 
     def _of_hets(self, value: np.ndarray) -> np.ndarray:
@@ -72,7 +82,7 @@ class Pairs(NamedTuple):
 
 
 def relation(kinship: float, error: float, ibs0_rate: float) -> str:
-    """The relation that a kinship is nearest to; `unknown` if its error does not allow to tell it from none."""
+    """Return the relation that fits a kinship; `unknown` if its error is too large to tell relatives from strangers."""
     if isnan(kinship):
         return "unknown"
     if kinship < THIRD:
@@ -87,7 +97,7 @@ def relation(kinship: float, error: float, ibs0_rate: float) -> str:
 
 
 def compare(bits: np.ndarray, workers: Workers) -> Iterator[Pairs]:
-    """Compare each sample with those after it; `bits`: uint64 (samples, 3, words), of `genotypes.bits`."""
+    """Compare each sample with those after it. `bits`: the results of `genotypes.bits`, uint64 (samples, 3, words)."""
     hom_ref, het, hom_alt = (np.ascontiguousarray(bits[:, plane]) for plane in range(3))
     known = hom_ref | het | hom_alt
     count, words = known.shape
@@ -113,5 +123,5 @@ def compare(bits: np.ndarray, workers: Workers) -> Iterator[Pairs]:
 
 
 def _count(words: np.ndarray) -> np.ndarray:
-    """The number of bits in each row."""
+    """Return the number of set bits in each row."""
     return np.asarray(np.bitwise_count(words).sum(axis=1, dtype=np.int64))

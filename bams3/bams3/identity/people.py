@@ -1,4 +1,4 @@
-"""Who samples are said to be: subjects, their sex, and their parents."""
+"""What a sample sheet says about samples: their subjects, and the subjects' sex and parents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from bams3.errors import UsageError
 
 COLUMNS = ("subject", "sex", "father", "mother")
-"""Columns of a sheet, beside `sample`; each may be left out, and each cell may be empty."""
+"""Columns of a sheet besides `sample`. Columns may be missing, and cells may be empty."""
 PARENTS = ("father", "mother")
 
 _SEXES = {
@@ -27,7 +27,7 @@ _NOBODY = ("", "0", ".")
 
 
 class Subject(NamedTuple):
-    """A person, whom one or more samples are of; "" is what a sheet does not say."""
+    """A person from whom one or more samples come. Attributes that the sheet does not state are ""."""
 
     name: str
     sex: str = ""
@@ -38,17 +38,17 @@ class Subject(NamedTuple):
 class People:
     """The subjects of samples.
 
-    `of`: the subject of each sample; a sample that is not in the sheet is of a subject with the same name. `has_sheet`:
-    whether there is a sheet that says more.
+    `of`: the subject of each sample. The subject of a sample that is not in the sheet has the name of the sample.
+    `has_sheet`: whether there is a sheet.
     """
 
     def __init__(
         self, samples: Iterable[str], rows: Sequence[Mapping[str, str]] = (), where: str = ""
     ) -> None:
-        """`rows`: cells of a sheet by column; parents are named by subject. Other samples' rows count as well.
+        """Read the rows of a sheet.
 
-        `where`: the sheet, for errors. Raises UsageError for an invalid sex, and for rows that contradict each
-        other.
+        `rows`: cells by column. Parents are given by the names of subjects, and rows of other samples are used, too.
+        `where`: the sheet, for errors. Raises UsageError for an invalid sex, and for rows that contradict each other.
         """
         self._where = where
         self.has_sheet = bool(rows)
@@ -65,11 +65,11 @@ class People:
         self._check_parents()
 
     def kinships(self) -> dict[frozenset[str], float]:
-        """The kinship that the sheet has two subjects expect, where it is more than 0."""
+        """Return the kinships of pairs of subjects that are expected from the sheet, if they are greater than 0."""
         found: dict[frozenset[str], float] = {}
         for family in self._families():
             row = {name: number for number, name in enumerate(family)}
-            table = np.zeros((len(family) + 1, len(family) + 1))  # the last row is that of unknown parents
+            table = np.zeros((len(family) + 1, len(family) + 1))  # the last row is for unknown parents
             for number, name in enumerate(family):
                 father, mother = (row.get(parent, -1) for parent in self.parents(name))
                 table[number, :number] = (table[father, :number] + table[mother, :number]) / 2
@@ -80,7 +80,7 @@ class People:
         return found
 
     def parents(self, subject: str) -> tuple[str, str]:
-        """Father and mother of a subject; "" for who is unknown."""
+        """Return the father and the mother of a subject; "" if unknown."""
         found = self._subjects.get(subject)
         return (found.father, found.mother) if found else ("", "")
 
@@ -94,7 +94,7 @@ class People:
         return Subject(cells["subject"] or row["sample"], _SEXES[cells["sex"].lower()], *parents)
 
     def _add(self, subject: Subject) -> None:
-        """Add what a row says of a subject to what others do."""
+        """Combine what a row says about a subject with what other rows say."""
         before = self._subjects.get(subject.name, subject)
         for column, one, other in zip(Subject._fields, before, subject, strict=True):
             if one and other and one != other:
@@ -118,12 +118,12 @@ class People:
             raise UsageError(f"{self._where}: subjects are their own ancestors: {circle}") from None
 
     def _sorted(self) -> list[str]:
-        """All subjects and parents, parents first."""
+        """Return all subjects and parents, with parents first."""
         graph = {name: list(filter(None, self.parents(name))) for name in self._subjects}
         return list(TopologicalSorter(graph).static_order())
 
     def _families(self) -> Iterable[list[str]]:
-        """Those who are connected by parents, parents first."""
+        """Return groups of subjects that are connected through parents, with parents first."""
         root: dict[str, str] = {}
 
         def top(name: str) -> str:
@@ -142,10 +142,10 @@ class People:
 
 
 def read_people(path: str, samples: Iterable[str]) -> People:
-    """The subjects that a sheet has samples be of: lines of cells between tabs, the first of which names columns.
+    """Read the subjects of samples from a sheet: tab-separated lines, the first of which names the columns.
 
-    Lines that begin with `#` and other columns are skipped. Raises UsageError if it cannot be read or has none of the
-    samples, and as `People` does.
+    Lines that begin with `#`, and other columns, are skipped. Raises UsageError if the sheet can't be read or has none
+    of the samples, and as `People` does.
     """
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:

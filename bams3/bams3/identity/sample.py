@@ -1,4 +1,4 @@
-"""What a sample's own sites tell: how well it is known, its sex, and whether it is one person's."""
+"""Measurements of a single sample: how many sites have a genotype, its sex, and its contamination."""
 
 from __future__ import annotations
 
@@ -12,21 +12,40 @@ from bams3.identity.genotypes import HET, HOM_ALT, HOM_REF, UNKNOWN, Calling, ba
 from bams3.identity.sites import AUTOSOME, SiteSet, X, Y
 
 LEAST_KNOWN = 20
-"""Known sites on X, or sites on Y, that tell of sex."""
+"""Least number of sites on X (with a genotype) or on Y from which sex is inferred."""
 X_HETS = (0.2, 0.6)
-"""Heterozygosity of X relative to that of the autosomes: of males at most, of females at least."""
+"""Heterozygosity on X relative to the autosomes: greatest value of males, least value of females."""
 X_DEPTH = (0.65, 0.8)
-"""Depth on X relative to that of the autosomes: of males at most, of females at least."""
+"""Depth on X relative to the autosomes: greatest value of males, least value of females."""
 Y_DEPTH = (0.1, 0.25)
-"""Depth on Y relative to that of the autosomes: of females at most, of males at least."""
+"""Depth on Y relative to the autosomes: greatest value of females, least value of males."""
 
 
 class Sample(NamedTuple):
-    """A row of the table of samples. All but the columns of X and Y are of autosomes; NaN is what cannot be told.
+    """A row of the table of samples.
 
-    `missing_rate`: of sites, those without a genotype. `het_rate`: of known sites, those that are heterozygous.
-    `middling_rate`: of sites with enough reads, those whose balance is no genotype's. `x_het_rate`: as `het_rate`.
-    `x_ratio`, `y_ratio`: mean depth relative to that of the autosomes. `sex`: male, female or unknown.
+    All columns but those of X and Y refer to autosomes. Unknown values are NaN.
+
+    Attributes
+    ----------
+    sites, known
+        Numbers of sites, and of sites with a genotype.
+    missing_rate
+        Fraction of sites without a genotype.
+    hom_ref, het, hom_alt
+        Numbers of sites with these genotypes.
+    het_rate, x_het_rate
+        Fraction of heterozygous sites among those with a genotype.
+    middling_rate
+        Fraction of sites whose allele balance fits no genotype, among those with enough reads.
+    mean_depth
+        Mean number of reads at a site.
+    contamination
+        Fraction of reads from another person.
+    x_ratio, y_ratio
+        Mean depth relative to that of the autosomes.
+    sex
+        male, female or unknown.
     """
 
     sample: str
@@ -50,7 +69,7 @@ class Sample(NamedTuple):
 
 
 def measure(name: str, counts: Allele, sites: SiteSet, calling: Calling) -> tuple[Sample, np.ndarray]:
-    """What the counts of a sample tell of it, and its genotypes at the autosomal sites."""
+    """Return the measurements of a sample, and its genotypes at the autosomal sites (int8, one per site)."""
     autosomal, on_x, on_y = (sites.kind == kind for kind in (AUTOSOME, X, Y))
     balances = balance(counts, calling.min_depth)
     every = genotypes(balances, calling.min_balance)
@@ -94,7 +113,7 @@ def measure(name: str, counts: Allele, sites: SiteSet, calling: Calling) -> tupl
 
 
 def _sign(value: float, bounds: tuple[float, float], least: str = "male", most: str = "female") -> str:
-    """The sex that a value tells of: `least` up to the first bound, `most` from the second on; "" between them."""
+    """Return the sex that a value indicates: `least` up to the first bound, `most` from the second; "" in between."""
     return least if value <= bounds[0] else most if value >= bounds[1] else ""
 
 

@@ -1,4 +1,4 @@
-"""The sites at which samples are compared: common SNVs with two alleles, from a file of the user."""
+"""The sites at which samples are compared: common biallelic SNVs, from a file that the user gives."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bams3.alleles.known import SiteFile, Sites
 from bams3.errors import UsageError
 
 MOST = 1 << 18
-"""Records in a file, at most: a few thousand suffice, and each sample keeps counts of every site."""
+"""Greatest number of records in a file. A few thousand are enough, and each sample has counts for every site."""
 AUTOSOME, X, Y, OTHER = range(4)
-"""Kinds of sites. OTHER: of mitochondria, and of the pseudoautosomal regions; they are not used."""
+"""Kinds of sites. Those of the kind OTHER, on mitochondria and in the pseudoautosomal regions, are not used."""
 BASES = "ACGT"
 
 _KINDS = {"X": X, "Y": Y, "M": OTHER, "MT": OTHER}
@@ -27,15 +27,27 @@ _PSEUDOAUTOSOMAL = {
     (X, 155_270_560): ((60_000, 2_699_520), (154_931_043, 155_260_560)),  # GRCh37
     (Y, 59_373_566): ((10_000, 2_649_520), (59_034_049, 59_363_566)),
 }
-"""Intervals by the kind and the length of a contig, which tells the assembly."""
+"""Intervals (0-based, half-open) by the kind and the length of a contig. The length identifies the assembly."""
 
 
 @dataclass(frozen=True)
 class SiteSet:
     """Sites in the order of their file.
 
-    `places`: where they are. `ref`, `alt`: of each, the index of the base in BASES. `kind`: AUTOSOME, X, Y or OTHER.
-    `frequency`: of ALT, from INFO/AF; NaN if it is unknown. `key`: a hash of contigs, positions and alleles.
+    Attributes
+    ----------
+    path
+        Name of the file.
+    places
+        Contigs and positions.
+    ref, alt
+        Index in BASES of the alleles, int64 of shape (sites,).
+    kind
+        AUTOSOME, X, Y or OTHER, uint8 of shape (sites,).
+    frequency
+        Frequency of ALT from INFO/AF, float64 of shape (sites,); NaN if unknown.
+    key
+        Hash of contigs, positions and alleles.
     """
 
     path: str
@@ -51,10 +63,10 @@ class SiteSet:
 
 
 def read_sites(path: str, note: Callable[[str], Any]) -> SiteSet:
-    """Read the sites of a VCF or BCF, or of a table of contig, position (from 1), REF and ALT; each may be gzipped.
+    """Read the sites of a VCF or BCF, or of a table of contig, position (1-based), REF and ALT; all may be gzipped.
 
-    `note` is told how many records are left out, and why: those with other alleles than two bases, and those that share
-    their position. Raises UsageError if the file cannot be read or has no site.
+    Records are left out if their alleles are not two single bases, or if several share a position. `note`: called with
+    a message that states how many are left out, and why. Raises UsageError if the file can't be read or has no sites.
     """
     file = SiteFile(path)
     all_sites = next(file.blocks(MOST + 1, []), None)
@@ -87,12 +99,12 @@ def read_sites(path: str, note: Callable[[str], Any]) -> SiteSet:
 
 
 def _texts(sites: Sites) -> Iterator[bytes]:
-    """ID, REF and ALT of each site."""
+    """Yield ID, REF and ALT of each site, separated by tabs."""
     return (sites.text[start:end] for start, end in pairwise((0, *sites.text_ends)))
 
 
 def _alleles(text: bytes) -> tuple[int, int] | None:
-    """The indices of REF and ALT in BASES; None unless they are two bases."""
+    """Return the indexes of REF and ALT in BASES; None unless they are two different bases."""
     _, ref, alt = text.decode("ascii", "replace").upper().split("\t")
     if len(ref) == len(alt) == 1 and ref != alt and ref in BASES and alt in BASES:
         return BASES.index(ref), BASES.index(alt)
@@ -100,7 +112,7 @@ def _alleles(text: bytes) -> tuple[int, int] | None:
 
 
 def _alone(contig: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Which records share their position with no other one."""
+    """Return a mask of the records that are alone at their position."""
     _, first, count = np.unique(np.stack([contig, position]), axis=1, return_inverse=True, return_counts=True)
     return np.asarray(count[first.reshape(-1)] == 1)
 
@@ -120,7 +132,7 @@ def _tell(
 
 
 def _kinds(places: Sites, lengths: dict[str, int]) -> np.ndarray:
-    """The kind of each site, by the name of its contig, with or without `chr`."""
+    """Return the kind of each site, from the name of its contig, with or without `chr`."""
     of_contig = [_KINDS.get(name.removeprefix("chr"), AUTOSOME) for name in places.contigs]
     contig, position = np.array(places.contig), np.array(places.position)
     kinds: np.ndarray = np.array(of_contig, np.uint8)[contig]
@@ -137,7 +149,7 @@ def _key(places: Sites, ref: np.ndarray, alt: np.ndarray) -> str:
 
 
 def _info(file: SiteFile) -> tuple[dict[str, int], list[float]]:
-    """What a VCF says beside its sites: the lengths of contigs, and of each record INFO/AF (NaN: unknown)."""
+    """Return the lengths of contigs in the header of a VCF, and INFO/AF of each record (NaN if unknown)."""
     lengths: dict[str, int] = {}
     frequencies = []
     for text in file.texts(header=True):
@@ -151,7 +163,7 @@ def _info(file: SiteFile) -> tuple[dict[str, int], list[float]]:
 
 
 def _length(line: bytes) -> dict[str, int]:
-    """The length of a contig by its name, from a line of a VCF's header."""
+    """Return the length of a contig by its name, from a line of a VCF header; empty if the line lacks it."""
     keys = line.decode("utf-8", "surrogateescape").strip().removeprefix("##contig=<").removesuffix(">")
     values = dict(pair.partition("=")[::2] for pair in keys.split(","))
     length = values.get("length", "")

@@ -1,1 +1,1 @@
-"""One module per command, and what serves a single one of them."""
+"""One module for each command, and the modules that these share."""

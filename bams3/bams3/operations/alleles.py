@@ -1,4 +1,4 @@
-"""`bams3 alleles`: what reads say at known sites."""
+"""`bams3 alleles`: counts of the alleles that reads have at known sites."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 COUNTS = 64 << 20
-"""Bytes of their counts, at most."""
+"""Greatest number of bytes that the counts of a block take."""
 LINES = 1 << 14
-"""Lines that are made at a time, about."""
+"""Approximate number of lines that are made at a time."""
 VARIANT_FORMATS = {"vcf": (), "vcf.gz": (".csi", ".tbi"), "bcf": (".csi",), "ubcf": (".csi",)}
-"""VCF and BCF; suffixes of the indexes that a file may have."""
+"""The VCF and BCF formats, each with the suffixes of the indexes that its files may have."""
 LAYOUTS = {
     "bam-readcount": layouts.BAM_READCOUNT,
     "alleleCounter": layouts.ALLELE_COUNTER,
     "CollectAllelicCounts": layouts.COLLECT_ALLELIC_COUNTS,
 }
-"""Those of other programs, which have one sample."""
+"""Output layouts of other programs. Each holds one sample."""
 _FIELDS = (
     ("DP", "1", "Number of bases"),
     ("AD", "R", "Number of reads with each allele"),
@@ -40,12 +40,12 @@ _FIELDS = (
     ("ADR", "R", "Number of reads with each allele, on the reverse strand"),
 )
 LinesOf = Callable[[int, int], Any]
-"""Makes the lines of sites from one number to another."""
+"""A function (first, end) that makes the lines of the sites with these numbers, `end` excluded."""
 _TO_BCF = ["bcftools.view", "--no-version"]
 
 
 class Block(NamedTuple):
-    """Some sites, and what the reads of each sample say there."""
+    """Some sites, their alleles, and the counts of each sample there."""
 
     sites: Sites
     alleles: Alleles
@@ -59,7 +59,10 @@ def counted(
     min_quality: int,
     workers: Workers,
 ) -> Iterator[Block]:
-    """Count at the sites of a file, in its order. Raises UsageError like `SiteFile.blocks` and `count_alleles`."""
+    """Yield the counts at the sites of a file, in its order.
+
+    Raises UsageError as `SiteFile.blocks` and `count_alleles` do.
+    """
     most = max(1, min(SITES, COUNTS // (4 * SITE_WIDTH * len(datasets))))
     for block in sites.blocks(most, datasets):
         alleles = block.alleles()
@@ -71,7 +74,7 @@ def counted(
 
 
 def samples_of(datasets: Sequence[DatasetReader]) -> list[str]:
-    """The names of samples: those of the datasets. Raises UsageError for two of one name."""
+    """Return the names of the datasets, which name the samples. Raises UsageError if two have the same name."""
     samples = [dataset.name for dataset in datasets]
     for sample in samples:
         if samples.count(sample) > 1:
@@ -83,11 +86,31 @@ def write_alleles(
     file: BinaryIO, datasets: Sequence[DatasetReader], sites: SiteFile, options: PileOptions, min_quality: int,
     workers: Workers, *, format: str = "tsv", strands: bool = False, names: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Write what the reads of each dataset say at sites, in the order of their file.
+    """Write the counts of each dataset at sites, in the order of the file of sites.
 
-    `format`: a table (`tsv`), which has a line for each site and sample, with counts by strand if `strands`; one of
-    VARIANT_FORMATS; or one of LAYOUTS. `names`: of the samples; by default those of the datasets. Raises UsageError for
-    two datasets of one name, and like `counted`.
+    Parameters
+    ----------
+    file
+        Where the output is written.
+    datasets
+        One dataset for each sample.
+    sites
+        The known sites.
+    options, min_quality
+        Which reads and bases count.
+    workers
+        Threads that read the datasets and make lines.
+    format
+        `tsv`, a table with a line for each site and sample; one of VARIANT_FORMATS; or one of LAYOUTS.
+    strands
+        Whether the table also has counts by strand.
+    names
+        Names of the samples; by default, those of the datasets.
+
+    Raises
+    ------
+    UsageError
+        If two datasets have the same name, if a layout is given more than one sample, and as `counted` does.
     """
     samples = list(names) or samples_of(datasets)
     if format in LAYOUTS:

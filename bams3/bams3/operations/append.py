@@ -1,4 +1,4 @@
-"""Append the reads of other inputs to a dataset. Chunks that get none stay as they are."""
+"""Append the reads of other inputs to a dataset. Chunks that get no new reads stay as they are."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -39,17 +39,17 @@ def append(
     combine_read_groups: bool = False, combine_programs: bool = False, seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
-    """Append reads to a dataset, as if it had been merged with the inputs, itself the first.
+    """Append reads to a dataset, as if the dataset, as the first input, had been merged with the other inputs.
 
-    Chunks of windows in which no input has reads are not written again: the new dataset has the same files or objects.
-    It takes the place of the old one once it is complete; until then, readers see the old one, which stays if this
-    fails. In an object store, chunks that are written have other names than before, so the format is of version 6.
-    If the inputs have no records, the dataset stays as it is, header included.
+    Chunks of windows in which no input has reads are not written again: the new dataset uses the same files or
+    objects. The new dataset replaces the old one once it is complete. Until then, readers see the old one, and it
+    stays in place if an error occurs. In an object store, new chunks get new names, so the format version is 6.
+    If the inputs have no records, the dataset stays as it is, including its header.
 
     Parameters
     ----------
     dataset
-        Path or URI of the dataset. Its own reads keep every byte.
+        Path or URI of the dataset. No byte of the reads that it already has is changed.
     inputs, reference, combine_read_groups, combine_programs, seed, progress
         As for `merge_inputs`.
     workers
@@ -58,15 +58,15 @@ def append(
     Returns
     -------
     Manifest
-        The manifest of the dataset as it is then.
+        The manifest of the dataset after the reads were appended.
 
     Raises
     ------
     SourceError
         If an input is damaged, or not sorted in the order of the dataset's contigs.
     DatasetError
-        If there is no dataset, or none that can grow: the message says which command to use instead. Also if another
-        process appends to it.
+        If there is no dataset; if the dataset can't be appended to (the message says which command to use instead);
+            or if another process is appending to it.
     UsageError
         If the dataset is one of the inputs.
     """
@@ -108,8 +108,11 @@ def append(
 
 
 class _Place(NamedTuple):
-    """Where the chunks with new reads are written, and by which plan; what was there; what becomes of the chunks that
-    stay, by their entries; and what puts the new dataset in place of the old one."""
+    """Where the chunks with new reads are written, the plan for them, and what the destination held before.
+
+    `kept`: keeps the chunks with these entries, and returns their entries in the new dataset. `commit`: replaces the
+    old dataset with the new one.
+    """
 
     storage: Storage
     plan: Plan
@@ -120,7 +123,7 @@ class _Place(NamedTuple):
 
 @contextmanager
 def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
-    """Context manager: a folder beside the dataset, whose place it takes at the end."""
+    """Context manager: write to a folder next to the dataset; the folder replaces the dataset at the end."""
     with begin(grown.storage, plan, header, None, overwrite=True, resume=False) as (new, there, plan):
 
         def linked(entries: list[ChunkEntry]) -> list[ChunkEntry]:
@@ -137,7 +140,7 @@ def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place
 
 @contextmanager
 def _in_store(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
-    """Context manager: a new generation of the dataset."""
+    """Context manager: write a new generation of the dataset."""
     version = HASHED_PATHS if plan.version == HASHED_PATHS else IN_GENERATIONS
     plan = replace(plan, version=version, generation=new_generation())
     with growth(grown, plan, header) as grows:
@@ -145,14 +148,14 @@ def _in_store(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Plac
 
 
 def _keeping_chunks(plan: Plan, manifest: Manifest) -> Plan:
-    """The plan, for a dataset that keeps chunks of the one with this manifest."""
+    """Return the plan for a dataset that keeps chunks of the dataset with this manifest."""
     known = dict.fromkeys([*manifest.earlier_header_ids, manifest.header_id])
     known.pop(plan.header_id, None)
     return replace(plan, earlier_header_ids=tuple(known))
 
 
 def _hashed(entry: ChunkEntry, storage: Storage) -> ChunkEntry:
-    """The entry with the SHA-256 of its chunk, which indexes of earlier versions lack."""
+    """Return the entry with the SHA-256 of its chunk, which is missing from indexes of earlier versions."""
     return entry if entry.sha256 else entry._replace(sha256=hash_of(storage, entry.path, entry.size))
 
 

@@ -1,4 +1,4 @@
-"""What the batches of `bams3 markdup` and `bams3 merge` have in common: how datasets are told apart and shared out."""
+"""Functions for the batches of `bams3 markdup` and `bams3 merge`: datasets are identified, and divided by bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def digest_of(document: Any) -> str:
-    """The SHA-256 of what all batches must have in common, which JSON can express."""
+    """Return the SHA-256 of a document, in JSON, of the settings that must be the same in all batches."""
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def identity_of(dataset: DatasetReader) -> list[Any]:
-    """What tells a dataset, or some chunks, from others: the header, and the checksums of all footers."""
+    """Return what identifies a dataset, or some chunks: the header, and the windows, sizes and footer checksums."""
     chunks = [(*entry.window, entry.size, entry.footer_crc32) for entry in dataset.objects]
     return [dataset.manifest.header_id, chunks]
 
@@ -29,8 +29,11 @@ def identity_of(dataset: DatasetReader) -> list[Any]:
 def sizes_of_chunks(
     dataset: DatasetReader, plan: Plan, references: Sequence[int] | None = None
 ) -> Counter[int]:
-    """How many bytes of a dataset are in each window of a plan, by its index in the grid; about that if the dataset has
-    larger windows. `references`: the ids in the plan of its contigs, if those are others."""
+    """Return how many bytes of a dataset are in each window of a plan, by the window's index in the grid.
+
+    The numbers are approximate if the windows of the dataset are larger than those of the plan. `references`: for
+    each contig of the dataset, its reference id in the plan, if the ids differ.
+    """
     sizes: Counter[int] = Counter()
     for entry in dataset.index:
         reference_id, start = entry.window

@@ -1,4 +1,4 @@
-"""Selection of records by position from a stream of uncompressed BCF, as bcftools writes it."""
+"""Selection of records by position from a stream of uncompressed BCF that bcftools writes."""
 
 import struct
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _RECORD = struct.Struct("<IIii")  # l_shared, l_indiv, CHROM, POS
 _LENGTHS = 8  # bytes of l_shared and l_indiv
 
 Position = tuple[int, int]
-"""(index of the contig, 0-based position)."""
+"""Index of the contig, and 0-based position."""
 
 
 class BcfReader:
-    """A reader of BCF records. `is_done`: reading stopped early, at a record past the requested end."""
+    """A reader of BCF records. `is_done`: whether reading stopped early, at a record past the requested end."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.is_done = False

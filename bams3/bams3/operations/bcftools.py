@@ -1,4 +1,4 @@
-"""The options of `bcftools mpileup` and `bcftools call` that users may add, parsed like bcftools (getopt_long)."""
+"""The options of `bcftools mpileup` and `bcftools call` that users may add, parsed as bcftools does (getopt_long)."""
 
 import re
 import shlex
@@ -18,8 +18,8 @@ class Tool(NamedTuple):
     """A bcftools command and its options.
 
     `short`: the one-letter options, as a getopt string. `long`: the long options, each followed by `=` if it takes a
-    value and by `:` if not, and then by the short option it is a synonym of, if any. `refused`: option → advice, for
-    options that users can't set here. `files`: the options whose value is a file.
+    value or by `:` if not, and then by the short option that it is a synonym of, if any. `refused`: the options that
+    users can't set here, each with advice. `files`: the options whose value is a file.
     """
 
     name: str
@@ -70,9 +70,9 @@ CALL = Tool(
 PLOIDIES = ("GRCh37", "GRCh38", "X", "Y", "1", "2")
 """The values of `bcftools call --ploidy`, in upper or lower case."""
 _EMPTY = b"@SQ\tSN:a\tLN:1\n@RG\tID:a\tSM:a\n"
-"""A SAM file without reads."""
+"""A SAM file with a contig and a read group, but without reads."""
 _OF_OTHER_INPUTS = frozenset(("s", "S", "G", "group-samples-tag", "t", "T", "C", "i", "ploidy-file"))
-"""Options that fit only an input with certain samples or sites."""
+"""Options that are valid only for an input with certain samples or sites."""
 
 
 class _Word(NamedTuple):
@@ -101,9 +101,7 @@ class Options(NamedTuple):
         return list(dict.fromkeys(path for word in self.given if (path := self._file(word))))
 
     def chosen_samples(self) -> Iterator[tuple[str, list[str], bool]]:
-        """How the options choose samples: a file of names ("" for none), the names themselves, and whether it is all
-        others that are wanted (`^`).
-        """
+        """Yield how each option chooses samples: a file of names, or "", and names, and whether `^` excludes them."""
         for word in self.given:
             if word.option == "S":
                 yield self._file(word), [], (word.value or "").startswith("^")
@@ -131,7 +129,7 @@ class Options(NamedTuple):
 
 
 def options(tool: Tool, text: str) -> Options:
-    """Parse options written as in a shell. Raises UsageError for invalid options and for those that are refused."""
+    """Parse options that are quoted as in a shell. Raises UsageError for invalid options and for refused ones."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -150,8 +148,8 @@ def options(tool: Tool, text: str) -> Options:
 def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
     """Raise UsageError for a contig that bcftools can't read.
 
-    It leaves a name with a comma out of its header, and calls the contigs behind it by the names of others. In its list
-    of targets it skips a name that begins with # or contains a space.
+    bcftools omits a name with a comma from its header, and then writes wrong names for the contigs after it. In its
+    list of targets, it skips a name that begins with # or contains a space.
     """
     for name, _ in contigs:
         if found := re.search(r"^[\[#]|[,\s]", name):
@@ -162,8 +160,10 @@ def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
 
 
 def refusal(mpileup: Options, call: Options) -> tuple[str, str] | None:
-    """Return what bcftools, which must be installed, has against options: the tool, and what it says. It runs with them
-    on an input without reads."""
+    """Return the tool that rejects its options, and its error message; None if bcftools accepts all of them.
+
+    This runs both commands on an input without reads, so bcftools must be installed.
+    """
     data = _EMPTY
     for given, words in ((mpileup, ["--no-reference", "-"]), (call, [])):
         tried = [word for word in given.given if word.option not in _OF_OTHER_INPUTS]
@@ -204,7 +204,7 @@ def _read(tool: Tool, words: list[str]) -> Iterator[_Word]:
 
 
 def _long(tool: Tool, word: str, rest: Iterator[str]) -> _Word:
-    """Parse a long option, which may be abbreviated as long as it is unambiguous."""
+    """Parse a long option, which may be abbreviated if the abbreviation is unambiguous."""
     name, has_value, value = word[2:].partition("=")
     names = _long_names(tool)
     alike = {names[name]} if name in names else {names[full] for full in names if full.startswith(name)}

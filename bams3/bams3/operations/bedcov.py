@@ -1,4 +1,4 @@
-"""`bams3 bedcov`: what samtools bedcov prints."""
+"""`bams3 bedcov`: the output of samtools bedcov."""
 
 from __future__ import annotations
 
@@ -21,19 +21,31 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 _NAMED = b"#chrom\t"
-"""What a line of a BED file begins with that names its columns."""
+"""The beginning of the line of a BED file that names its columns."""
 _COLUMNS = (
     "chrom", "chromStart", "chromEnd", "name", "score", "strand", "thickStart", "thickEnd", "itemRgb", "blockCount",
     "blockSizes", "blockStarts",
 )  # fmt: skip
-"""Names of the columns of a BED file; further ones are called `.`, as in samtools."""
+"""Names of the columns of a BED file; any further columns are named `.`, as in samtools."""
 
 
 class BedcovOptions(NamedTuple):
-    """Which reads count (`exclude`: FLAG bits, `min_mapq`), and what is printed.
+    """Which reads count, and what is printed.
 
-    `skip_gaps`: no read counts at its deletions and skips. `min_depth`: also the number of positions of at least this
-    depth; gaps do not count then, either. `reads`: also the number of reads. `header`: names of the columns.
+    Attributes
+    ----------
+    exclude
+        Reads with any of these FLAG bits do not count.
+    min_mapq
+        Reads with a lower MAPQ do not count.
+    skip_gaps
+        A read does not count at the positions of its deletions and reference skips.
+    min_depth
+        Also print the number of positions with at least this depth. Gaps do not count then, as with `skip_gaps`.
+    reads
+        Also print the number of reads.
+    header
+        Begin with a line that names the columns.
     """
 
     exclude: int = NOT_COUNTED
@@ -45,7 +57,7 @@ class BedcovOptions(NamedTuple):
 
 
 class BedLines(NamedTuple):
-    """The lines of a BED file that are intervals, in their order, and the line that names its columns, b"" if none."""
+    """The lines of a BED file that are intervals, in order, and the line that names its columns (b"" if none)."""
 
     names: bytes
     lines: list[bytes]
@@ -53,7 +65,10 @@ class BedLines(NamedTuple):
 
 
 def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> BedLines:
-    """Read a BED file as samtools bedcov does; intervals are not clipped to their contigs. Raises UsageError."""
+    """Read a BED file as samtools bedcov does. Intervals are not clipped to the ends of their contigs.
+
+    Raises UsageError if the file can't be read, or if a line is invalid or names an unknown contig.
+    """
     ids = {name.encode(errors="surrogateescape"): number for number, (name, _) in enumerate(contigs)}
     names, lines = b"", list[bytes]()
     regions = RegionTable(array("i"), array("q"), array("q"))
@@ -94,9 +109,10 @@ def _split(portions: Iterator[bytes]) -> Iterator[bytes]:
 def write_bedcov(
     file: BinaryIO, bed: str, datasets: Sequence[DatasetReader], options: BedcovOptions, workers: Workers
 ) -> None:
-    """Write the lines of a BED file, each with the sum of the depths in its interval in each dataset.
+    """Write the lines of a BED file, each followed by the sum of the depths in its interval for each dataset.
 
-    Raises UsageError for an invalid BED file and if datasets do not have the same contigs, FormatError for damage.
+    Raises UsageError if the BED file is invalid or the datasets do not have the same contigs, and FormatError if a
+    dataset is damaged.
     """
     contigs = shared_contigs(datasets)
     names, lines, regions = read_lines(bed, contigs)
@@ -126,7 +142,7 @@ def _measured(
     options: BedcovOptions,
     workers: Workers,
 ) -> list[array[int]]:
-    """Return the columns of a dataset, each with a number for each interval."""
+    """Return the columns of a dataset. Each has one number per interval."""
     pileup_options = PileupOptions(
         exclude=options.exclude | UNMAP,
         min_mapq=options.min_mapq,
@@ -171,6 +187,6 @@ def _counted(
     for overlaps in every.values():
         overlaps.put(totals)
     for row, (start, end) in enumerate(zip(regions.starts, regions.ends, strict=True)):
-        if start == end:  # samtools finds nothing at a point
+        if start == end:  # samtools finds no reads in an empty interval
             totals[row] = 0
     return totals

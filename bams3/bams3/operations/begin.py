@@ -1,4 +1,4 @@
-"""Begin a conversion: refuse bad options and foreign files, remove an old dataset if asked to, and write the plan."""
+"""Begin a conversion: check the options and the destination, remove an old dataset if allowed, and write the plan."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -35,8 +35,9 @@ def begin(
 ) -> Iterator[tuple[Storage, Destination, Plan]]:
     """Context manager: prepare the destination of a dataset, or of a part of one, and write the plan.
 
-    Yield the storage to write to, what was there before, and the plan that holds. Where that is not `storage`, the
-    dataset takes the place of the existing one at the end. Raises DatasetError as `_prepare` does.
+    Yields the storage to write to, what it held before, and the plan to use. If the yielded storage is not
+    `storage`, the new dataset replaces the existing one at the end. Raises DatasetError and UsageError as `_prepare`
+    does.
     """
     there = _prepare(storage, plan, part, overwrite, resume)
     replaces = overwrite and there.complete and part is None and not is_remote(storage.root)
@@ -57,8 +58,8 @@ def begin(
 def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, resume: bool) -> Destination:
     """Prepare a destination for a dataset, or for a part of one, and return what is there.
 
-    With `overwrite`, the files of an existing dataset are removed, also if its manifest has been deleted, as Snakemake
-    does it, and it is the dataset of the same alignments. Raises DatasetError, before anything changes, if
+    With `overwrite`, the files of an existing dataset are removed. This includes a dataset of the same alignments whose
+    manifest was deleted, as Snakemake does before it runs a job again. Raises DatasetError, before anything changes, if
     the destination holds something that may not be replaced or continued, and UsageError if it lies in a dataset.
     """
     refuse_inner(storage.root)
@@ -93,9 +94,9 @@ def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, re
 
 
 def _take_back(destination: Destination, part: str) -> None:
-    """Remove what blocks a part from being written again: its own record, and parts of another number of batches.
+    """Remove what would keep a part from being written again: its own file, and parts of another number of batches.
 
-    All batches may do this at the same time, since none removes what another batch of the same number has written.
+    All batches may do this at the same time, because none removes what a batch out of the same number has written.
     """
     _, of, count = part.rpartition("-of-")
     destination.storage.delete_all(
@@ -137,7 +138,9 @@ def check_options_of_reads(
     sort: bool, fixmate: bool, memory: int | str | None, folder: str | None, markdup: Markdup | None, *, in_parts: bool
 ) -> None:  # fmt: skip
     """Raise UsageError for options of `convert --sort` and `--markdup` that are invalid or contradict each other.
-    `in_parts`: only some windows are converted."""
+
+    `in_parts`: whether only some windows are converted.
+    """
     if sort and in_parts:
         raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
     if not sort and (fixmate or memory is not None):
@@ -153,8 +156,10 @@ def check_options_of_reads(
 
 
 def check_tmp_dir(folder: str | None, options: str, *, used: bool) -> None:
-    """Raise UsageError for a folder for temporary files that does not exist, or that is not `used` without these
-    options."""
+    """Raise UsageError if the folder for temporary files does not exist, or if it is given but not `used`.
+
+    `options`: the options that `--tmp-dir` requires, for the message.
+    """
     if folder is not None and not used:
         raise UsageError(f"--tmp-dir is an option of {options}; add it, or leave --tmp-dir out")
     if folder is not None and not os.path.isdir(folder):
@@ -162,7 +167,7 @@ def check_tmp_dir(folder: str | None, options: str, *, used: bool) -> None:
 
 
 def warn_of_partial_header(reader: DatasetReader) -> None:
-    """Print that a dataset which is written anew takes a rebuilt header for the whole one, if it does."""
+    """Print a warning if the new dataset takes over a header that was rebuilt from chunks and may lack lines."""
     if reader.manifest.partial_header and reader.is_whole:
         show(
             reader.uri,
@@ -172,7 +177,7 @@ def warn_of_partial_header(reader: DatasetReader) -> None:
 
 @contextmanager
 def removed_after_an_error(storage: Storage) -> Iterator[None]:
-    """Context manager: remove what was written if something fails, since it can't be continued."""
+    """Context manager: after an error, remove what was written, because it can't be continued."""
     try:
         yield
     except BaseException:

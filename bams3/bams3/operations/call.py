@@ -1,9 +1,9 @@
 """Joint variant calling with bcftools at some intervals in many datasets; bcftools reads each dataset through a pipe.
 
 A call depends on more than the reads at its position: bcftools recalibrates the base qualities of a read once, at the
-first indel that it meets within the read, and merges the qualities of overlapping mates. So bcftools is also given
-what lies under the reads at the borders of a place, and under the reads that overlap those; calls outside the place
-are dropped. A gVCF block belongs to the place in which it begins, so it may need reads far beyond that place.
+first indel that it finds in the read, and it merges the qualities of overlapping mates. So bcftools also processes the
+positions covered by the reads at the borders of an interval, and by the reads that overlap those. Calls outside the
+interval are dropped. A gVCF block belongs to the interval in which it begins, so it may need reads far beyond it.
 """
 
 import os
@@ -35,8 +35,8 @@ OTHER_FILES = 100
 LEVEL = 2  # BGZF compression level
 AT_ONCE = 32  # datasets that are searched at the same time
 LEAD = 1000
-"""bp before a place that bcftools processes too: it takes BQBZ and MQSBZ of an indel from the last position with a
-mismatch."""
+"""Number of positions before an interval that bcftools also processes, because it takes BQBZ and MQSBZ of an indel from
+the last position with a mismatch."""
 
 
 def call_jointly(
@@ -44,26 +44,34 @@ def call_jointly(
     targets: Sequence[Interval] | None = None, mpileup: str = "", call: str = "",
     files: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Run `bcftools mpileup | bcftools call` on all datasets; write the records that begin in the intervals to `out`.
+    """Run `bcftools mpileup | bcftools call` on all datasets, and write the records that begin in the intervals.
 
-    One thread per dataset feeds its pipe and holds 10 to 25 MB of decoded records.
+    Each dataset has a thread that feeds its pipe and holds 10 to 25 MB of decoded records.
 
     Parameters
     ----------
-    datasets : sample name → path or URI; these names replace those of the read groups.
-    intervals : (contig, start, end), 0-based half-open, in order.
-    reference : path of a FASTA file with its `.fai`.
-    out : path or URI of the BCF to write.
-    log : open file for the messages of bcftools.
-    targets : like `intervals`; the result is then that of `bcftools mpileup -T targets`.
-    mpileup, call : additional options of either command, quoted as in a shell.
-    files : file named in these options → its actual path, where they differ.
+    datasets
+        Path or URI of each dataset, by sample name. These names replace those of the read groups.
+    intervals
+        (contig, start, end), 0-based and half-open, in order.
+    reference
+        Path of a FASTA file that has a `.fai` index.
+    out
+        Path or URI of the BCF file to write.
+    log
+        Open file for the messages of bcftools.
+    targets
+        Intervals like `intervals`. If given, the result is that of `bcftools mpileup -T targets`.
+    mpileup, call
+        Additional options of either command, quoted as in a shell.
+    files
+        Actual paths of files that these options name, by the name in the options, where they differ.
 
     Raises
     ------
     UsageError
-        If an option may not be set, a contig has a name that bcftools can't read, or the limit of open files is too
-        low.
+        If an option may not be set, a contig has a name that bcftools can't read, or the limit on open files is too
+            low.
     Bams3Error
         If a dataset is damaged or bcftools fails.
     """
@@ -102,8 +110,8 @@ def call_jointly(
 def _started(
     command: list[str], reference: str, readable: Collection[int], mpileup: list[str], call: list[str], log: Any
 ) -> tuple["subprocess.Popen[bytes]", "subprocess.Popen[bytes]"]:  # fmt: skip
-    """Start `bcftools mpileup`, which gets the `readable` ends of pipes, and `bcftools call` on its output."""
-    # bcftools writes the reference's path into its header: run it in that folder, so that this is the bare file name.
+    """Start `bcftools mpileup`, which inherits the `readable` ends of the pipes, and `bcftools call` on its output."""
+    # bcftools writes the path of the reference into the header. Run in its folder, it writes the file name alone.
     folder, fasta = os.path.split(os.path.abspath(reference))
     pileup = subprocess.Popen(
         [*command, "-f", fasta, *mpileup], cwd=folder, stdout=subprocess.PIPE, stderr=log, pass_fds=readable
@@ -125,7 +133,7 @@ def _has_blocks(mpileup: Options, call: Options) -> bool:
 def _around(
     readers: Sequence[DatasetReader], intervals: Sequence[Interval], called: Targets | None, *, has_blocks: bool
 ) -> list[Interval]:  # fmt: skip
-    """Extend the first and the last place by what bcftools must see around them."""
+    """Return the intervals, the first and the last extended by what bcftools must process around them."""
     lengths = dict(readers[0].references)
 
     def is_called(*place: Any) -> bool:
@@ -143,7 +151,7 @@ def _around(
 
 
 def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) -> tuple[int, int]:
-    """Return the extent of the reads at either end of a place, and of the reads at the ends of those."""
+    """Return the extent of the reads at the two ends of an interval, and of the reads at the ends of that extent."""
     reference_id = [name for name, _ in readers[0].references].index(contig)
 
     def reads(reader: DatasetReader) -> tuple[int, int]:
@@ -176,7 +184,7 @@ def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in
 
 
 def _pileup_command(work: Path, fds: Mapping[str, int], intervals: Iterable[Interval]) -> list[str]:
-    """Return the `bcftools mpileup` command that reads the samples' file descriptors; its lists are put into `work`."""
+    """Return the `bcftools mpileup` command that reads these file descriptors, and write its list files to `work`."""
     path_of = {sample: f"/dev/fd/{fd}" for sample, fd in fds.items()}
     lists: dict[str, Iterable[str]] = {
         "-T": (f"{contig}\t{start}\t{end}" for contig, start, end in intervals),

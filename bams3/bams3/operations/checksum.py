@@ -1,4 +1,4 @@
-"""`bams3 checksum`: what `samtools checksum` prints, from a dataset's own sums or from its records."""
+"""`bams3 checksum`: the output of `samtools checksum`, from the sums in a dataset's manifest or from its records."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ _BAMSEQCHKSUM = "###\tset\tcount\t\tb_seq\tname_b_seq\tb_seq_qual\tb_seq_tags(BC
 _SIZE = 1 << 16  # bytes that are copied at a time
 
 Flags = tuple[int, int] | None
-"""FLAG bits of which a record has none, and all."""
+"""Selection of records: FLAG bits that must all be unset, and FLAG bits that must all be set."""
 
 
 class Style(NamedTuple):
-    """How sums are printed. `pos`, `cigar`, `mate`: with these columns. `passed`, `failed`: with a row for records that
-    passed or failed QC. `empty`: also rows of no records. `tabs`: separate columns by tabs. `bamseqchksum`: in the
-    format of biobambam's command."""
+    """How sums are printed.
+
+    `pos`, `cigar`, `mate`: print these columns. `passed`, `failed`: print a row for the records that passed or failed
+    QC. `empty`: also print rows without records. `tabs`: separate the columns by tabs. `bamseqchksum`: use the format
+    of biobambam's bamseqchksum.
+    """
 
     pos: bool = False
     cigar: bool = False
@@ -48,9 +51,10 @@ def sums_of(
     workers: int = 1,
     progress: Callable[[int], Any] | None = None,
 ) -> Sums:
-    """Return the sums of a dataset: those in its manifest if they will do, otherwise of all records, which are read.
+    """Return the sums of a dataset: those in its manifest if they fit `summed`; otherwise, all records are read.
 
-    `workers` threads read row groups, and `progress` is called with their numbers of records. Raises FormatError.
+    `workers` threads read row groups, and `progress` is called with the number of records of each. Raises FormatError
+    if the dataset is damaged.
     """
     if summed == DEFAULT and dataset.manifest.sums is not None:
         return dataset.manifest.sums
@@ -63,7 +67,7 @@ def sums_of(
 
 
 def report(name: str, sums: Sums, summed: Summed = DEFAULT, style: Style | None = None) -> str:
-    """Return the text that `samtools checksum` prints of a file called `name` with these sums."""
+    """Return the text that `samtools checksum` prints for a file called `name` that has these sums."""
     style = style or Style()
     style = style._replace(passed=True, empty=True, tabs=True) if style.bamseqchksum else style
     lines = [_BAMSEQCHKSUM] if style.bamseqchksum else _heading(name, summed, style)
@@ -104,13 +108,13 @@ def _rows(group: str, rows: tuple[list[int], list[int]], style: Style) -> Iterat
 
 
 def _chosen(values: Sequence[Any], style: Style) -> list[Any]:
-    """Those of the values for seq, name, qual, aux, pos, cigar and mate that are printed."""
+    """Return the values that are printed, from those of seq, name, qual, aux, pos, cigar and mate."""
     wanted = (True, True, True, True, style.pos, style.cigar, style.mate)
     return [value for value, chosen in zip(values, wanted, strict=True) if chosen]
 
 
 def _combined(row: list[int], values: list[int]) -> int:
-    """The sum of a row's sums; like samtools, it takes that of the sequences twice, and none of the qualities."""
+    """Return the combined sum of a row. As in samtools, it has the sequences' sum twice, and not the qualities' sum."""
     count, seq, name, _, *others = row[0], *values
     combined = 1
     for value in (count >> 32, count & 0xFFFFFFFF, seq, name, seq, *others):
@@ -126,7 +130,7 @@ def _line(group: str, qc: str, count: str, values: list[str], style: Style) -> s
 
 
 def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
-    """The number of records, and their default sums as samtools prints them, by the names of its columns."""
+    """Return the number of records and their default sums, formatted and named as samtools does."""
     row = together(*rows)
     values = row[1:KEPT]
     sums = dict(zip((*_HEADINGS[: KEPT - 1], "combined"), (*values, _combined(row, values)), strict=True))
@@ -134,7 +138,7 @@ def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
 
 
 def merged(options: Sequence[str], sources: Sequence[str]) -> Iterator[bytes]:
-    """Yield what `samtools checksum --merge` makes of files. Raises SourceError with its message if it fails."""
+    """Yield the output of `samtools checksum --merge` for files. If it fails, raises SourceError with its message."""
     from bams3.sources.process import SamtoolsProcess
 
     command = ["checksum", *options, "-o", "/dev/stdout", "--", *sources]
@@ -145,9 +149,9 @@ def merged(options: Sequence[str], sources: Sequence[str]) -> Iterator[bytes]:
 
 
 def of_file(path: str, options: Sequence[str], flags: Flags, workers: int) -> bytes:
-    """Return the output of `samtools checksum` of a BAM, CRAM or SAM file, in any order.
+    """Return the output of `samtools checksum` for a BAM, CRAM or SAM file, whose records may be read in any order.
 
-    `flags`: as in `of_records`. Raises SourceError.
+    `flags`: as in `of_records`. Raises SourceError if the file can't be read or samtools fails.
     """
     from bams3.sources.bam import open_source
 
@@ -160,10 +164,11 @@ def of_records(
     dataset: DatasetReader, options: Sequence[str], flags: Flags, workers: int,
     progress: Callable[[int], Any] | None = None,
 ) -> bytes:  # fmt: skip
-    """Return the output of `samtools checksum` for the records of a dataset, which pass through it in their order.
+    """Return the output of `samtools checksum` for the records of a dataset, which are piped to it in their order.
 
-    `flags`: which records are summed; None if all may have tags with any names, since samtools chooses from all tags.
-    Raises SourceError.
+    `flags`: which records are summed; their tags are checked first, because samtools hangs at some invalid names. None
+    if tags need no check, because samtools selects from all of them. Raises SourceError if a tag has such a name, or
+    if samtools fails.
     """
     from bams3.select.query import RecordFilter, query
 
@@ -172,10 +177,10 @@ def of_records(
 
 
 def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, dict[str, int | str]]]:
-    """The rows that `samtools checksum -a` prints, by the names of its columns: of all records, then of each read group
-    (None: of records without one).
+    """Return the rows of `samtools checksum -a`, by column name: for all records, then for each read group.
 
-    The sums depend on the order of the records, so samtools makes them, as in `of_records`.
+    The read group None stands for the records without one. The sums depend on the order of the records, so samtools
+    computes them, as in `of_records`.
     """
     lines = of_records(dataset, ["-a", "-T"], None, workers).decode("utf-8", "surrogateescape").split("\n")
     heading, *rows = (line.split("\t") for line in lines[lines.index("") + 1 : -1])
@@ -209,7 +214,7 @@ def _by_samtools(
 def _with_known_tags(
     blocks: Iterable[RecordBlock], flags: tuple[int, int], name: str
 ) -> Iterator[RecordBlock]:
-    """Yield the same blocks. Raises SourceError for a tag at which samtools checksum would stop for ever."""
+    """Yield the blocks unchanged. Raises SourceError for a tag at which samtools checksum would hang."""
     from bams3.bam.sums import first_odd_tag
 
     count = 0

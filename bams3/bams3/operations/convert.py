@@ -1,7 +1,7 @@
 """Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
 
 Worker threads inflate the source, find and check its records, and encode and compress row groups. The main thread only
-puts in order what they find: it cuts records into row groups, and hands compressed row groups to the threads that write
+keeps things in order: it cuts the records into row groups, and hands compressed row groups to the threads that write
 chunks. At most a few row groups per worker are in memory.
 """
 
@@ -42,10 +42,11 @@ from bams3.sources.messages import show
 from bams3.sources.meter import Meter
 from bams3.storage import Storage, is_remote, open_storage, uri_of
 
-SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
+# Chunks of one row group, with at most this many bytes of streams, are written several at a time.
+SMALL_CHUNK = 1 << 16
 _SIZE = attrgetter("size")
 MANY_CONTIGS = 20_000
-"""From this number of contigs on, `convert` warns that each one with reads becomes a folder with a file."""
+"""Number of contigs from which `convert` warns that each contig with reads becomes a folder with a file."""
 
 
 def convert(
@@ -59,7 +60,7 @@ def convert(
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
-    After an error, nothing new opens as a dataset.
+    If an error occurs, no incomplete dataset can be opened.
 
     Parameters
     ----------
@@ -74,14 +75,14 @@ def convert(
     level
         Compression level, 1 (fast) to 9 (small).
     sort
-        Sort the input by coordinate, as `samtools sort` does. Records keep every byte.
+        Sort the input by coordinate, as `samtools sort` does. The records themselves do not change.
     fixmate
-        With `sort`, write into each read where its mate is, and the tags MC, MQ and ms, as `samtools fixmate -m`
-        does. Reads of one name must follow each other.
+        With `sort`, fill in the mate fields and the tags MC, MQ and ms of each read, as `samtools fixmate -m` does.
+            The reads of one template (with the same name) must be adjacent in the input.
     overwrite
-        Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
-        is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
-        are kept, and may be written at the same time.
+        Replace an existing dataset. On a file system, it is replaced once the new one is complete; in an object
+            store, it is removed first. With `batch` or `windows`, the dataset becomes incomplete and the part is
+            written again; the other parts of the same batches are kept, and may be written at the same time.
     resume
         Reuse the row groups that an interrupted run left, after checking them.
     reference
@@ -89,29 +90,30 @@ def convert(
     index
         BAI, CSI or CRAI of the source (path or URI), if it is not next to the source.
     batch
-        (i, n): convert only the i-th of n runs of windows, which have about equal bytes by the source's index.
-        Writes a part; `merge` completes the dataset.
+        (i, n): convert only the i-th of n runs of windows. According to the source's index, the runs are of about
+            equal size in bytes. This writes a part; `merge` completes the dataset.
     windows
-        Regions on chunk boundaries (`_unplaced`: reads without a position): convert only these, through the
-        source's index. Writes a part; `merge` completes the dataset.
+        Convert only these regions, using the source's index. They must begin and end at chunk boundaries;
+            `_unplaced` stands for the reads without a position. This writes a part; `merge` completes the dataset.
     allow_truncated
-        Accept a source without an end-of-file marker; the manifest then records that the source was truncated.
+        Accept a source that lacks the end-of-file marker. The manifest then states that the source was truncated.
     progress
         Called whenever bytes of the source are read, with their number.
     expect
-        Called once with the number of bytes that will be read, if that is known.
+        Called once with the number of bytes that will be read, if it is known.
     verify
-        Read what was written again before it is committed, and compare the records with those of the source.
+        Before the dataset is committed, read it again and compare its records with those of the source.
     qualities
-        "bin8" or "illumina4": replace each quality by the value of its bin. "crumble-like": replace those of bases
-        that agree with a clear consensus of the reads, by 40. The manifest and an @PG line state it.
+        "bin8" or "illumina4": replace each quality by the value of its bin. "crumble-like": replace the qualities of
+            bases that agree with a clear consensus of the reads by 40. The manifest and an @PG line record the choice.
     drop_tags
-        Names of tags that are left out of all records. The manifest and an @PG line state them, too.
+        Names of tags to remove from all records. The manifest and an @PG line record them, too.
     hash_paths
-        Give chunks paths that tell neither contigs nor positions.
+        Give chunks paths that reveal neither contigs nor positions.
     memory
-        With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
-        quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
+        With `sort`, the memory in bytes for records that wait to be sorted: an integer, or a string such as "4G". By
+            default, a quarter of what this process may use, or what its workers leave. Further records wait in
+            temporary files.
     tmp_dir
         With `sort`, or with `markdup.supplementary`, the folder of temporary files; by default that of Python's
         `tempfile`, such as TMPDIR.
@@ -184,7 +186,7 @@ def convert(
 
 
 def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
-    """Print what a user may not expect of a conversion."""
+    """Print warnings about results of a conversion that a user may not expect."""
     folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
     if folders >= MANY_CONTIGS and not plan.path_key:
         show(source.path, f"{folders} long contigs; each of them that has reads becomes a folder with a file")
@@ -193,8 +195,10 @@ def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
 
 
 def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir: str | None) -> Source:
-    """The source with its duplicates marked, and with a loss: that comes last, because duplicates are found by tags and
-    qualities."""
+    """Return the source with its duplicates marked, and then with the loss applied.
+
+    The loss comes last, because duplicates are found by tags and qualities.
+    """
     if markdup:
         from bams3.operations.marking import marked
 
@@ -204,9 +208,11 @@ def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir
 
 @contextmanager
 def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[None]:
-    """Name the dataset or the `source` (empty if its errors name it) in errors of a conversion. `removes`: what was
-    written is removed if the source is at fault, because the conversion can't be resumed and its files would block
-    another attempt."""
+    """Context manager: name the dataset or the source in the errors of a conversion.
+
+    `source`: its name; empty if its errors already name it. `removes`: whether to remove what was written if the
+    source is at fault, because the conversion can't be resumed and its files would block another attempt.
+    """
     try:
         yield
     except FileNotFoundError as error:
@@ -222,8 +228,10 @@ def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[No
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
-    """Return the record counts from the index of a source that is read without it; empty if the index is outdated,
-    damaged or remote."""
+    """Return the record counts from the index of a source that is read as a whole.
+
+    The result is empty if the index is outdated or damaged, or if it is remote and was not given explicitly.
+    """
     if is_remote(source.path) and index is None:
         return {}
     try:
@@ -244,7 +252,7 @@ def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
 
 
 class Result(NamedTuple):
-    """A compressed row group of a chunk, and the numbers of its records."""
+    """A compressed row group of a chunk, and the counts and sums of its records."""
 
     key: ChunkKey
     group: CompressedRowGroup
@@ -265,14 +273,17 @@ class Conversion:
     """What the destination held before."""
 
     def run_whole(self, source: Source) -> parts.Part:
-        """Write the chunks of all records of a source. If a record is out of order after others were written as they
-        came, begin again: the source sorts them now, and all that was written is replaced."""
+        """Write the chunks of all records of a source.
+
+        If a record turns out to be out of order after others were written in input order, begin again: this time the
+        source sorts its records, and everything that was written is replaced.
+        """
         with suppress(LateDisorderError):
             return self.run(source.blocks(self.workers.map))
         return replace(self, uploads=Uploads(self.uploads.storage)).run(source.blocks(self.workers.map))
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
-        """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
+        """Write the chunks of all records in `blocks`, and return the part. The caller sets its windows."""
         return self.encode(self.cut(blocks))
 
     def cut(self, blocks: Iterable[Any]) -> Iterator[Task]:
@@ -281,7 +292,7 @@ class Conversion:
         return tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
 
     def encode(self, tasks: Iterable[Task]) -> parts.Part:
-        """Write the chunks of all row groups; the part that is returned does not know its windows yet."""
+        """Write the chunks of all row groups, and return the part. The caller sets its windows."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         finished = self._counted(self.workers.map(self._compress, together(tasks, _SIZE)), part.counts, sums)
@@ -313,7 +324,7 @@ class Conversion:
         return [self.compressed(task) for task in tasks]
 
     def compressed(self, task: Task) -> "Result":
-        """The row group of a task. Records that are copied as they are stored are not counted."""
+        """Return the row group of a task. Records that are copied in their stored form are not counted."""
         if task.stored:
             return Result(task.key, task.stored.copied(), Counts.zero(), Sums.zero())
         block = join(task.blocks)
@@ -321,7 +332,7 @@ class Conversion:
         return self.encoded(task, block)
 
     def encoded(self, task: Task, block: Any) -> "Result":
-        """The row group that these records become."""
+        """Return the row group that these records become."""
         reference_id = task.key[0]
         counts, sums = self.tallied(block, reference_id)
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
@@ -354,7 +365,7 @@ class Conversion:
                 file, path, identity, items, self.header, is_joined=self._is_joined(reference_id)
             )
 
-        first = list(islice(groups, 2))  # a second one, or the end, tells whether the chunk is small
+        first = list(islice(groups, 2))  # a chunk is small if it has no second row group
         if len(first) == 1 and first[0].zone.hot + first[0].zone.cold <= SMALL_CHUNK:
             return self.uploads.write_small(path, lambda file: write(file, iter(first)))
         return self.uploads.write(path, write, chain(first, groups))

@@ -1,4 +1,4 @@
-"""Chunks that are copied byte for byte, to a dataset with the same header."""
+"""Byte-for-byte copies of chunks, to a dataset with the same header."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bams3.operations.convert import Conversion
 
 PORTION = 4 << 20
-"""Bytes that are read at a time."""
+"""Number of bytes that are read at a time."""
 
 
 def is_same(dataset: DatasetReader, plan: Plan) -> bool:
-    """Whether the chunks of a dataset are, byte for byte, those of one with this plan that has the same records."""
+    """Tell whether a dataset with this plan and the same records would have, byte for byte, the chunks of `dataset`."""
     manifest = dataset.manifest
     return (
         dataset.is_whole
@@ -40,8 +40,11 @@ def copied(
     job: Conversion,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[ChunkEntry]:
-    """Copy chunks of a dataset, and yield their entries. `progress`: called with the stored bytes of each chunk. Raises
-    FormatError if one is not that of the index, even when read again."""
+    """Copy chunks of a dataset, and yield their entries.
+
+    `progress`: called with the size of each chunk's streams in bytes. Raises FormatError if the SHA-256 of a chunk is
+    not the one in the index, even when the chunk is read again.
+    """
     storage, tiles, there = dataset.storage, dataset.tiles, job.there
     own = Own([job.plan, *there.plans])
     paths = {entry.path: job.plan.chunk_path(entry.reference_id, entry.start) for entry in entries}
@@ -57,7 +60,7 @@ def copied(
         return digest.hexdigest()
 
     def copy(some: Sequence[ChunkEntry], told: Callable[[int], None] | None) -> list[ChunkEntry]:
-        """Copy chunks; return those that are not those of the index."""
+        """Copy chunks, and return the entries of those whose SHA-256 differs from the one in the index."""
         with job.uploads as uploads:
             found = []
             for entry in some:

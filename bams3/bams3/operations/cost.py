@@ -1,6 +1,6 @@
 """Estimates of the requests and bytes of an operation on a remote dataset, computed from its index.
 
-Chunks are not read, except their footers where a filter needs names, tags, bases or qualities.
+Chunks are not read, except for their footers if a filter needs names, tags, bases or qualities.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""`bams3 coverage-table`: the table that samtools coverage prints."""
+"""`bams3 coverage-table`: the table that `samtools coverage` prints."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def write_table(
 ) -> None:
     """Write a line for `region`, or for each contig: first for those with reads, then for the others.
 
-    Raises UsageError if more than `deepest` reads (0: any number) may lie over a position: there, samtools would leave
-    out some; FormatError for damage.
+    Raises UsageError if more than `deepest` reads (0: any number) may cover a position, because samtools would skip
+    some of them, and FormatError if the dataset is damaged.
     """
     contigs = dataset.references
     joint, others = (frozenset(), []) if region else parted(dataset)
@@ -63,7 +63,7 @@ def write_table(
 
 
 def _sums(reads: Iterable[Runs], start: int, stop: int) -> ContigSums:
-    """Sums over the reads of a contig, in [start, stop)."""
+    """Return the sums over the reads of a contig, in [start, stop)."""
     seen: list[tuple[int, int, int, int]] = []
     aligned = False
 
@@ -106,8 +106,7 @@ def _check_deepest(
     workers: Workers,
     deepest: int,
 ) -> None:
-    """Raise UsageError unless samtools, too, would count all reads of `regions` and of the contigs `joint` with
-    `-d deepest`."""
+    """Raise UsageError if `samtools coverage -d deepest` might skip reads of `regions` or of the contigs `joint`."""
     if dataset.manifest.records <= deepest:
         return
     extents = options._replace(extents=True, min_quality=0)
@@ -117,7 +116,7 @@ def _check_deepest(
         for number, sums in (sums_within(dataset, joint, boundless, extents, workers) if joint else ())
     )
     for number, depth in chain(depths, _greatest(dataset, regions, extents, workers)):
-        # samtools compares with the reads at a position and those that end right before it
+        # samtools compares the limit with the number of reads at a position and of those that end right before it
         if 2 * depth >= deepest:
             raise UsageError(
                 f"-d {deepest}: on {dataset.references[number][0]}, more reads may lie at a position, and samtools "
@@ -128,7 +127,7 @@ def _check_deepest(
 def _greatest(
     dataset: DatasetReader, regions: Iterable[Region], options: PileupOptions, workers: Workers
 ) -> Iterator[tuple[int, int]]:
-    """Yield greatest depths of contigs with reads, each with the number of its contig."""
+    """Yield the greatest depth of each settled stretch of contigs with reads, with the number of the contig."""
     pileup = Pileup(dataset, dataset.references, regions, options, workers)
     for number, (name, _) in enumerate(dataset.references):
         if reads := pileup.runs(name):

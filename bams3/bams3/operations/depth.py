@@ -1,4 +1,4 @@
-"""`bams3 depth`: what samtools depth prints."""
+"""`bams3 depth`: the output of `samtools depth`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,24 @@ def write_depth(
     all_positions: int = 0,
     header: bool = False,
 ) -> None:
-    """Write a line for each position where reads lie: contig, position from 1, and the depth in each dataset.
+    """Write a line for each covered position: contig, 1-based position, and the depth in each dataset.
 
-    Only positions in `region` and in the intervals `bed` are written; reference ids are those of `shared_contigs`.
-    `all_positions`: 1: all positions of contigs with reads; 2: of all contigs. `header`: begin with a line of names.
-    Raises UsageError if datasets do not have the same contigs, FormatError if one is damaged.
+    Parameters
+    ----------
+    region, bed
+        Write only positions in this region and in these intervals (0-based, half-open). Their reference ids are those
+        of `shared_contigs`.
+    all_positions
+        0: covered positions; 1: all positions of contigs with reads; 2: all positions of all contigs.
+    header
+        Begin with a line that names the columns.
+
+    Raises
+    ------
+    UsageError
+        If the datasets do not have the same contigs.
+    FormatError
+        If a dataset is damaged.
     """
     if header:
         names = "".join(f"\t{dataset.uri}" for dataset in datasets)
@@ -65,7 +78,7 @@ class _DepthJobs:
             regions: Sequence[Region] = [region]
         elif bed is not None and not options.once and all_positions != 1:
             regions = bed
-        else:  # a read anywhere may matter: to its mate, or since it is the only one of its contig
+        else:  # any read may matter: to its mate, or because it is the only read of its contig
             regions = [Region(contig, -1, LAST) for contig in range(len(self._contigs))]
         begin = region.start if region else 0
         self._pileups = [
@@ -73,7 +86,7 @@ class _DepthJobs:
         ]
 
     def jobs(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the arguments of calls of `lines` that write everything."""
+        """Yield the arguments for the calls of `lines` that make all of the output."""
         for number, (name, length) in enumerate(self._contigs):
             start, stop = self._region[1:] if self._region else (0, LAST)
             if self._region and self._region.reference_id != number:
@@ -105,7 +118,7 @@ class _DepthJobs:
                 ]
 
     def _rows(self, contig: int, settled: Sequence[Any], length: int) -> Rows:
-        """The settled positions to write: where reads lie, and the first `length` ones of the contig."""
+        """Return the settled positions to write: the covered ones, and the first `length` positions of the contig."""
         starts, ends = array("q"), array("q")
         for one in settled:
             starts += one.starts
@@ -122,7 +135,7 @@ class _DepthJobs:
 
 
 def _windows(starts: array[int], ends: array[int], at: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield windows of [at, until), of at most LINES positions, that contain all intervals."""
+    """Yield windows of at most LINES positions within [at, until) that together contain all intervals there."""
     while (k := bisect_right(ends, at)) < len(ends) and (at := max(at, starts[k])) < until:
         yield at, min(at + LINES, until)
         at += LINES

@@ -1,4 +1,4 @@
-"""What an interrupted conversion left, or a dataset that grows has, which is kept after checking it."""
+"""Row groups that an interrupted conversion left, or that a growing dataset has, and that are reused if they match."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -19,21 +19,24 @@ KEPT_CHUNKS = 16  # chunks whose footers are cached
 
 
 class Earlier:
-    """The chunks that there are. Thread-safe."""
+    """The existing chunks of a destination or a dataset. Thread-safe."""
 
     def __init__(
         self, storage: Storage, plan: Plan, sizes: Mapping[str, int],
         path_of: Callable[[ChunkKey], str] | None = None,
     ) -> None:  # fmt: skip
-        """`sizes`: path → length in bytes of the existing objects; `path_of`: the path of a chunk, if not the plan's;
-        "" if there is none."""
+        """Take the existing objects of a storage.
+
+        `sizes`: the length of each object in bytes, by path. `path_of`: returns the path of a chunk, or "" if there is
+        none; by default, the path is that of the plan.
+        """
         self._storage, self._plan, self._sizes = storage, plan, sizes
         self._path_of = path_of or (lambda key: plan.chunk_path(*key))
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
 
     @classmethod
     def of(cls, dataset: DatasetReader, plan: Plan) -> "Earlier":
-        """Those of a dataset."""
+        """Return the chunks of a dataset."""
         grid = dataset.grid
         paths = {grid.path(entry.reference_id, entry.start): entry.path for entry in dataset.objects}
         sizes = {entry.path: entry.size for entry in dataset.objects}

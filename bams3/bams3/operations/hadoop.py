@@ -1,6 +1,6 @@
 """Hadoop-streaming mapper and reducer: chunk URIs in; lines of a key, a tab and a number out.
 
-Anything that sorts lines by key may stand between the two: `bams3 mapper … | sort | bams3 reducer`.
+Any program that sorts lines by key can connect the two: `bams3 mapper … | sort | bams3 reducer`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -30,10 +30,10 @@ ChunkMapper = Callable[[DatasetReader, ChunkEntry], Mapped]
 
 
 def mapped(lines: Iterable[str], mapper: ChunkMapper) -> Iterator[str]:
-    """Apply a mapper to the chunks whose URIs are the lines; yield lines of a key, a tab and a number.
+    """Apply a mapper to the chunk whose URI each line holds, and yield lines of a key, a tab and a number.
 
-    Text before a tab (Hadoop puts a number there) is ignored. Raises UsageError for a URI that does not name a chunk,
-    and for an invalid key or value.
+    Text before a tab is ignored, because Hadoop puts a number there. Raises UsageError for a URI that does not name a
+    chunk, and for an invalid key or value.
     """
     dataset_of = lru_cache(16)(_dataset)
     for line in lines:
@@ -63,7 +63,7 @@ def _chunk(dataset_of: Callable[[str], Any], uri: str) -> tuple[DatasetReader, C
 
 
 def counts(record_filter: RecordFilter) -> ChunkMapper:
-    """Return a mapper from contig (`*`: no position) to the number of records that pass a filter."""
+    """Return a mapper that counts the records that pass a filter, by contig (`*`: without a position)."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
         placed = entry.reference_id != layout.UNPLACED
@@ -93,9 +93,8 @@ def own(function: Callable[[ChunkReader], Mapping[str, int | float]]) -> ChunkMa
 def regions(options: CoverageOptions) -> ChunkMapper:
     """Return a mapper for the mean depth of windows or BED intervals.
 
-    A chunk has the intervals that begin at or after its start and before the start of the next chunk, so that each
-    interval belongs to one chunk; reads from other chunks are fetched as needed. Keys sort in genome order; values
-    are lines of mosdepth's regions file.
+    An interval belongs to the chunk with the last start at or before the start of the interval. Reads from other
+    chunks are fetched as needed. The keys sort in genome order; the values are lines of mosdepth's regions file.
     """
     bed = read_intervals(str(options.by), warn) if options.window is None else {}
 
@@ -126,9 +125,11 @@ def regions(options: CoverageOptions) -> ChunkMapper:
 
 
 def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int, int]]:
-    """Yield the windows (reference id, start, end) from a chunk's start, or for the first chunk from the start of the
-    genome, to the start of the next chunk. The last window of a contig has no end, so that it takes whatever lies
-    past the contig's end."""
+    """Yield the windows (reference id, start, end) from the start of a chunk to the start of the next chunk.
+
+    The first chunk's windows begin at the start of the genome. The last window of a contig ends at FAR, so that it
+    includes intervals past the end of the contig.
+    """
     end_of_genome = (len(dataset.references), 0)
 
     def place(chunk: ChunkEntry) -> tuple[int, int]:
@@ -147,7 +148,7 @@ def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int
 def summed(lines: Iterable[str]) -> Iterator[str]:
     """Merge adjacent lines with the same key (everything before the last tab) into one line with the sum.
 
-    A line whose key occurs once stays unchanged. Raises UsageError for a line without a number.
+    A line whose key occurs only once is not changed. Raises UsageError for a line without a number.
     """
     for key, alike in groupby(map(_parted, lines), key=itemgetter(0)):
         first, *second = islice(alike, 2)

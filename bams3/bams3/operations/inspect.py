@@ -20,7 +20,7 @@ def to_json(uri: Any) -> str:
 
 
 def summary(uri: Any) -> str:
-    """Describe window, row groups and stream sizes as text for people. Raises FormatError."""
+    """Return a readable description of the window, the row groups and the sizes of streams. Raises FormatError."""
     chunk = open_chunk(uri)
     footer = chunk.footer
     names = {reference: name for reference, name, _ in footer.references}

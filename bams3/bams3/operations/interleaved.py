@@ -1,8 +1,8 @@
-"""The records of several inputs in a window, among the row groups that a dataset has there.
+"""Merging of records from several inputs with the row groups that a dataset has in the same window.
 
-Row groups that get no new record are passed on as they are stored. To know which these are, some of the new records are
-read ahead. A row group behind all of those that are known is taken for one that gets some: that costs time if it is
-wrong, but changes no result.
+Row groups that get no new records are passed on in their stored form. To find them, some of the new records are read
+ahead. A row group that lies after all the records read so far is assumed to get some. If this is wrong, it costs time,
+but the result is the same.
 """
 
 from array import array
@@ -17,15 +17,15 @@ from bams3.operations.row_groups import StoredRowGroup
 from bams3.sources.merging import merged
 
 BLOCK = 1 << 20
-"""Bytes of a block of merged records, about."""
+"""Approximate number of bytes in a block of merged records."""
 AHEAD = 4 << 20
-"""Bytes of records that are read ahead in a window, of all inputs together."""
+"""Number of bytes of records that are read ahead in a window, for all inputs together."""
 RUN = 16
-"""Row groups that are decoded together, at most, unless one begins where the one before it ends."""
+"""Greatest number of row groups that are decoded together, unless one begins where the previous one ends."""
 
 
 class Ahead:
-    """Blocks of sorted records, of which the next ones are known."""
+    """Blocks of sorted records, some of which have been read ahead (`known`)."""
 
     def __init__(self, blocks: Iterator[RecordBlock]) -> None:
         self._blocks = blocks
@@ -67,7 +67,7 @@ class Ahead:
             self.read(1)
 
     def may_touch(self, reference_id: int, first: int, last: float) -> bool:
-        """Whether there may be a record with a position from `first` to `last`, as far as is known."""
+        """Tell whether, as far as is known, there may be a record with a position from `first` to `last` (included)."""
         for block in self.known:
             at = find_start(block, reference_id, first)
             if at < len(block):
@@ -81,10 +81,18 @@ def interleaved(
     before: int,
     decoded: Callable[[Iterable[StoredRowGroup]], Iterator[RecordBlock]],
 ) -> Iterator[Any]:
-    """Yield row groups of a dataset that stay, and blocks of all other records of a window, in order.
+    """Yield, in order, the row groups of a dataset that stay in a window, and blocks of all other records there.
 
-    `others`: the records of other inputs; the first `before` of them come before the dataset's where keys are equal.
-    `decoded`: reads row groups.
+    Parameters
+    ----------
+    groups
+        The row groups of the dataset in the window.
+    others
+        The records of the other inputs.
+    before
+        How many of the other inputs precede the dataset. Among records with equal keys, theirs come first.
+    decoded
+        Reads row groups and yields their records.
     """
     inputs = [Ahead(blocks) for blocks in others]
     share = AHEAD // max(len(inputs), 1)
@@ -110,20 +118,21 @@ def interleaved(
             following = next(groups, None)
         end = run[-1].zone.max_pos + 1 if following else inf
         rest = [each.until(reference_id, end) for each in inputs]
-        group = following  # whose predecessors are not kept: once decoded, they have much memory
+        # The row groups before it are not kept: they take much memory once they are decoded.
+        group = following
         yield from merged_blocks([*rest[:before], decoded(_drained(run)), *rest[before:]])
     yield from merged_blocks(each.until(-1, inf) for each in inputs)
 
 
 def _may_touch(group: StoredRowGroup, inputs: Iterable[Ahead]) -> bool:
-    """Whether records of the inputs may be among those of a row group, or belong to it because they are next to it."""
+    """Tell whether records of the inputs may lie among those of a row group, or be next to it and belong to it."""
     if group.reach == -inf:
         return False
     return any(each.may_touch(group.reference_id, group.zone.min_pos, group.reach) for each in inputs)
 
 
 def merged_blocks(inputs: Iterable[Iterator[RecordBlock]]) -> Iterator[RecordBlock]:
-    """Merge the records of several inputs; the first of those with equal keys comes first."""
+    """Merge the records of several inputs. Records with equal keys come in the order of the inputs."""
     left = [(first, rest) for rest in inputs if (first := next(rest, None)) is not None]
     blocks = [first for first, _ in left]
     rests = [rest for _, rest in left]

@@ -20,7 +20,7 @@ class JobLog:
     def __init__(self, path: str, *, resume: bool) -> None:
         """Begin a new log or, with `resume`, continue an existing one.
 
-        Raises OSError; UsageError if the file exists and is not a job log.
+        Raises OSError, and UsageError if the file exists and is not a job log.
         """
         refuse_foreign(path, _HEADING.encode().__eq__, "a job log")
         self._done: set[str] = set()
@@ -41,8 +41,9 @@ class JobLog:
 
     @staticmethod
     def _read(path: str) -> set[str]:
-        """Return the commands that succeeded, and whose files no other command has replaced since. An incomplete last
-        line, left by a killed run, is removed.
+        """Return the commands that succeeded, and whose files no other command has replaced since.
+
+        An incomplete last line, which a killed run left, is removed from the file.
         """
         with named(path), open(path, "r+b") as file:
             data = file.read()

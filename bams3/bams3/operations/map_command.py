@@ -1,4 +1,4 @@
-"""Run a user's command on each chunk, with the chunk's records as input; its output is a file or is handed back."""
+"""Run a user's command on each chunk, with the chunk's records as input; its output goes to a file or to the caller."""
 
 import fcntl
 import os
@@ -30,11 +30,11 @@ from bams3.parallel.workers import Workers
 from bams3.shown import shown
 
 GRACE = 5.0
-"""Seconds that commands have to exit after SIGTERM, before SIGKILL."""
+"""Number of seconds between SIGTERM and SIGKILL, in which commands may exit."""
 
 
 class ChunkJob(NamedTuple):
-    """A chunk to run a command on; `number`: from 1."""
+    """A chunk to run a command on. `number`: counts from 1."""
 
     number: int
     dataset: DatasetReader
@@ -49,9 +49,21 @@ class ChunkJob(NamedTuple):
 class Outcome(NamedTuple):
     """The outcome of a job's last attempt.
 
-    `error`: why it failed, or None; `started`: Unix time; `seconds`: how long it took; `sent`, `received`: bytes on
-    standard input and output; `code`: exit code, or minus the signal that ended it; `output`: the command's standard
-    output, unless it went to the job's file; the receiver reads and closes it.
+    Attributes
+    ----------
+    error
+        Why it failed; None if it succeeded.
+    started
+        When it began, as Unix time.
+    seconds
+        How long it took.
+    sent, received
+        Number of bytes written to standard input, and read from standard output.
+    code
+        Exit code; negative if a signal with this number ended the command.
+    output
+        The command's standard output, unless it went to the job's file. The receiver of the outcome reads and closes
+        it.
     """
 
     job: ChunkJob
@@ -65,7 +77,7 @@ class Outcome(NamedTuple):
 
 
 class CommandInput:
-    """The standard input of a command, which need not read it. `bytes`: number of bytes written."""
+    """The standard input of a command, which may exit without reading it. `bytes`: number of bytes written."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", pipe: IO[bytes]) -> None:
         self._child, self._pipe, self.bytes = child, pipe, 0
@@ -93,10 +105,10 @@ Sender = Callable[[ChunkJob, CommandInput], None]
 
 
 def alignments(format: Format, *, with_header: bool = True) -> Sender:
-    """Return a sender of records in a format of `write_alignments`."""
+    """Return a sender that writes records in one of the formats of `write_alignments`."""
 
     def records(job: ChunkJob, pipe: CommandInput) -> Iterator[RecordBlock]:
-        if pipe.is_read():  # many commands read no input: decode nothing for them
+        if pipe.is_read():  # many commands do not read their input; nothing is decoded for them
             for group in job.dataset.chunk(job.entry).row_groups:
                 group.load()
                 yield group.block()
@@ -111,18 +123,25 @@ class ChunkCommand:
     """A command that is run on chunks, each time in a new process group.
 
     The placeholders {chunk}, {region}, {sample} and {output} in its words are replaced (see `placeholders`); other
-    braces stay. The environment has the same values in BAMS3_CHUNK, and so on. A command of one word is run by bash.
-    The command reads what `sender` writes. In `directory`, every chunk gets a file that is named after it and ends in
-    `suffix`: {output}, together with the files next to it, or else the command's standard output. Files appear only
-    when the command has succeeded, and replace only files named after the chunk.
+    braces are left alone. The environment variables BAMS3_CHUNK and so on have the same values. A command of one word
+    is a line for bash.
+
+    The standard input of the command is what `sender` writes. With `directory`, there is a file for each chunk, named
+    after the chunk and ending in `suffix`. It holds the command's standard output; but if the command mentions
+    {output}, the command writes this file itself, and may write others next to it. Files appear only if the command
+    succeeds, and replace only files that are named after the chunk.
     """
 
     def __init__(
         self, command: Sequence[str], *, sender: Sender | None = None, directory: str | None = None,
         suffix: str = "", sample: str | None = None, retries: int = 0, log: BinaryIO | None = None,
     ) -> None:  # fmt: skip
-        """`sample`: replaces the dataset's name; `retries`: attempts after the first one; `log`: receives the standard
-        error of the commands, and their standard output unless it goes to the chunk's file. Raises UsageError.
+        """Prepare a command.
+
+        `sample`: used in place of the dataset's name. `retries`: number of attempts after the first one. `log`:
+        receives the standard error of the commands, and their standard output unless it goes to the chunk's file.
+        Raises UsageError if the command is not found or misuses a placeholder, or if {output} is used without
+        `directory`.
         """
         if not command[0].strip():
             raise UsageError("the command is empty; give one, with its arguments")
@@ -148,9 +167,9 @@ class ChunkCommand:
         self._starter = 0  # the thread that starts a command at this moment
 
     def on_each(self, jobs: Iterable[ChunkJob], workers: int = 1) -> Iterator[Outcome]:
-        """Run the command for each job, with up to `workers` at once.
+        """Run the command for each job, up to `workers` of them at the same time, and yield the outcomes.
 
-        Outcomes with an `output` come in order, others as soon as they are ready. Closing the iterator ends the
+        Outcomes that have an `output` come in order, others as soon as they are ready. Closing the iterator ends the
         running commands.
         """
         ordered = self._log is None and (self._directory is None or not self._prints)
@@ -170,8 +189,9 @@ class ChunkCommand:
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
     def line_of(self, job: ChunkJob) -> str:
-        """Return the command of a job as a line for a shell, which ends with the chunk as a comment: its location, and
-        the checksums of its footer and of the header."""
+        """Return the command of a job as a line for a shell that ends with the chunk as a comment: its location, and the
+        checksums of its footer and of the header.
+        """
         values = self._values(job, self.file_of(job))
         words = self._command
         with suppress(UsageError):  # a refused command is shown as the user gave it
@@ -282,7 +302,8 @@ class ChunkCommand:
         if self._stopped:
             raise KeyboardInterrupt
         yield child
-        self._running.discard(child)  # after an exception it may still run: `_stop` ends it
+        # Not reached after an exception: the command may still run, and `_stop` ends it.
+        self._running.discard(child)
 
     def _send(self, job: ChunkJob, child: "subprocess.Popen[bytes]") -> int:
         """Write the records to the command; return the number of bytes."""
@@ -296,8 +317,8 @@ class ChunkCommand:
     def interrupt(self, number: int, *_: object) -> None:
         """Handle a signal: end the running commands, start no more, and raise KeyboardInterrupt.
 
-        It is raised later if this thread is just starting a command, which would otherwise go on unknown; and only
-        once, so that nothing interrupts the end of the commands.
+        The exception is raised later if this thread is just starting a command, which would otherwise keep running
+        without a reference to it. It is raised only once, so that nothing interrupts the ending of the commands.
         """
         first, self._stopped = not self._stopped, True
         for child in list(self._running):
@@ -322,7 +343,7 @@ class ChunkCommand:
 
 
 def _plain_path(job: ChunkJob) -> str:
-    """Return the path that the chunk would have without a generation, and if it were not hashed."""
+    """Return the path that the chunk would have if it had no generation and were not hashed."""
     path, entry = split_path(job.entry.path)[0], job.entry
     if not is_hashed(path):
         return path
@@ -337,7 +358,7 @@ def _variables(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _no_option(path: str) -> str:
-    """Return a path of the same file that no command can mistake for an option."""
+    """Return a path to the same file that no command can mistake for an option."""
     return f"./{path}" if path.startswith("-") else path
 
 

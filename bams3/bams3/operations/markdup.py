@@ -1,6 +1,6 @@
-"""Mark the duplicates of a dataset, in a new one.
+"""Mark the duplicates of a dataset, and write the result to a new dataset.
 
-Row groups are decoded, and encoded again unless none of their records has changed.
+Row groups are decoded. They are encoded again only if some of their records have changed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def markdup(
 ) -> Manifest | None:  # fmt: skip
     """Mark the duplicates of a dataset as `samtools markdup` does; the marked records become a new dataset.
 
-    Windows, level and header are those of the source. After an error, nothing new opens as a dataset.
+    The windows, the level and the header are those of the source. If an error occurs, no incomplete dataset can be
+    opened.
 
     Parameters
     ----------
@@ -55,20 +56,21 @@ def markdup(
     dataset
         Path or URI of the dataset to write.
     options
-        What is compared and marked; by default as `samtools markdup` does without options.
+        What is compared and marked; by default, as `samtools markdup` does without options.
     workers
         Number of threads, or "auto" for all available cores.
     overwrite
         Replace what is at `dataset`, if that is a dataset or the beginning of one.
     verify
-        Read what was written again before it is committed.
+        Read the new dataset again before it is committed, and compare its records with the marked ones.
     progress
-        Called whenever a row group was read, with its number of records.
+        Called after each row group is read, with its number of records.
     tmp_dir
-        With `options.supplementary`, the folder of a temporary file; by default that of Python's `tempfile`.
+        With `options.supplementary`, the folder for a temporary file; by default, that of Python's `tempfile`.
     batch
-        (i, n): mark only the i-th of n runs of windows, which have about equal bytes, as they are marked among all
-        reads. Writes a part; `merge` completes the dataset. Options must be the same for all batches.
+        (i, n): mark only the i-th of n runs of windows, which are of about equal size in bytes. The marks are the same
+            as if all reads were marked at once. This writes a part; `merge` completes the dataset. The options must be
+            the same for all batches.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def markdup(
     SourceError
         If its records lack tags that `samtools fixmate -m` writes.
     DatasetError
-        If there is something where the new dataset is to be, unless `overwrite` allows it.
+        If the destination of the new dataset is not empty, unless `overwrite` allows it.
     UsageError
         If options are invalid or contradict each other.
     """
@@ -138,11 +140,28 @@ def _check_batch(options: Markdup) -> None:
 
 
 def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") -> Manifest:
-    """Complete a dataset of which all batches are marked, as `merge` does, and write the numbers of duplicates to the
-    file `statistics` (.json: as JSON). `command`: as they name it. Raises DatasetError if batches are missing.
+    """Complete a dataset whose batches are all marked, as `merge` does, and write the duplicate statistics to a file.
 
-    The file is written first, because the batches have the numbers. So if a merge was killed once the dataset was
-    complete, the file is there, and what was left of the batches is removed."""
+    The file is written before the dataset is completed, because the numbers are in the parts of the batches. So if a
+    merge was killed after the dataset was complete, the file exists, and only the remaining parts are removed.
+
+    Parameters
+    ----------
+    dataset
+        Path or URI of the dataset.
+    statistics
+        File for the statistics, in JSON if its name ends in .json.
+    command
+        The command line that the statistics state.
+
+    Raises
+    ------
+    DatasetError
+        If batches are missing, if their numbers do not fit the header, or if the dataset is complete but the file
+        does not exist.
+    UsageError
+        If the dataset was not begun by `bams3 markdup --batch`.
+    """
     destination = survey(open_storage(uri_of(dataset)))
     storage = destination.storage
     if destination.complete:

@@ -1,4 +1,4 @@
-"""The batches of `bams3 markdup`: which windows one has, and which reads around them it looks at."""
+"""The batches of `bams3 markdup`: the windows of each batch, and the reads around them that it must examine."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
     from bams3.storage import Storage
 
 LOOK_BACK = 1 << 16
-"""Positions before a batch, at least: by the length of reads, much less would do, but row groups begin at 2^17."""
+"""Least number of positions before a batch that are examined. For short reads, far fewer would be enough, but row
+groups begin every 2^17 positions anyway."""
 LENGTHS = 4
-"""A read that begins before a batch can matter up to its length, its clips and the longest read behind its end."""
+"""Multiple of the longest read's length that is examined before a batch: a read can affect others as far from its end
+as its own length, its clips and the length of the longest read reach."""
 FURTHER = 16
 
 
 def marking_of(reader: DatasetReader, options: Markdup) -> str:
-    """What all batches must have in common: the source and the options, as a SHA-256."""
+    """Return a SHA-256 of what must be the same in all batches: the source and the options."""
     compared = options._replace(statistics="", json=False, command="")._asdict()
     return digest_of([identity_of(reader), compared])
 
 
 def row_groups_before(reader: DatasetReader, window: Window, reach: int) -> list[RowGroup]:
-    """The row groups of a contig before a window, from the first one on whose reads end so near the window."""
+    """Return the row groups of a contig before a window, from the first one with a read that ends within `reach`."""
     entries = [entry for entry in reader.chunks_of(window.reference_id) if entry.start < window.start]
     near = dropwhile(lambda entry: entry.max_end + reach <= window.start, entries)
     groups = (group for entry in near for group in reader.chunk(entry).stored_row_groups)
@@ -48,7 +50,7 @@ def row_groups_before(reader: DatasetReader, window: Window, reach: int) -> list
 
 
 def row_groups_behind(reader: DatasetReader, window: Window) -> Iterator[RowGroup]:
-    """The row groups of a contig behind a window."""
+    """Yield the row groups of a contig after a window."""
     for entry in reader.chunks_of(window.reference_id):
         if entry.start >= window.end:
             yield from reader.chunk(entry).stored_row_groups
@@ -57,8 +59,11 @@ def row_groups_behind(reader: DatasetReader, window: Window) -> Iterator[RowGrou
 def look_back(
     batch: Batch, reader: DatasetReader, window: Window, length: int, wanted: str, pool: Workers
 ) -> None:
-    """Look at the reads before a batch's first window: so far back that its digest is the `wanted` one, of the batch
-    before it, if that is known. `length`: of the longest read."""
+    """Examine the reads before the first window of a batch.
+
+    If the digest of the batch before it (`wanted`) is known, go back until the digest here is the same. `length`:
+    length of the longest read.
+    """
     reach = max(LOOK_BACK, LENGTHS * length)
     while True:
         groups = row_groups_before(reader, window, reach)
@@ -72,7 +77,7 @@ def marked_part(
     job: Conversion, marking: Marking, reader: DatasetReader, options: Markdup, number: int, of: int,
     progress: Callable[[int], None] | None,
 ) -> parts.Part:  # fmt: skip
-    """Write the chunks of a batch; return its part."""
+    """Write the chunks of a batch, and return its part."""
     plan, pool = job.plan, job.workers
     windows: Grid = layout.batch(plan.grid, sizes_of_chunks(reader, plan), number, of)  # type: ignore[assignment]
     runs = list(windows.runs())
@@ -98,7 +103,7 @@ def marked_part(
 
 
 def known_before(storage: Storage, plan: Plan, number: int, of: int) -> str:
-    """The digest with which a batch ended before this one; "" if it has not ended yet, or if there is none."""
+    """Return the digest at the end of the batch before this one; "" if that batch has not ended or does not exist."""
     name = part_name(plan, (number - 1, of), None)
     try:
         marked = parts.read_part(storage, plan, f"{layout.PARTS}/{name}.json").marked

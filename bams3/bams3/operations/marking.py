@@ -1,5 +1,4 @@
-"""Marking of duplicates: what reads of a dataset are given, and what is said of them: statistics, and names that could
-not be read."""
+"""What commands that mark duplicates share: reading of row groups, statistics, and warnings about unreadable names."""
 
 from __future__ import annotations
 
@@ -25,13 +24,15 @@ if TYPE_CHECKING:
 
 
 def marked(source: Source, options: Markdup, folder: str | None = None) -> Source:
-    """Return a source whose duplicates are marked; statistics are written when all of it has been read. `folder`: of
-    temporary files."""
+    """Return a source whose duplicates are marked. Statistics are written once all of it has been read.
+
+    `folder`: folder for temporary files.
+    """
     return MarkedSource(source, options, _finished(source.path, options), folder)
 
 
 def marking(path: str, header: Header, options: Markdup, folder: str | None = None) -> Marking:
-    """The same for blocks of what `path` names."""
+    """Return the marking of duplicates for blocks of records. `path`: the name of their source, for messages."""
     return Marking(header, options, _finished(path, options), path=path, folder=folder)
 
 
@@ -39,7 +40,7 @@ def blocks_of(
     reader: DatasetReader, row_groups: Iterable[RowGroup], mapper: Mapper,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[RecordBlock]:  # fmt: skip
-    """Yield the records of row groups, in order."""
+    """Yield the records of row groups, in order. Raises FormatError if they are damaged or not sorted."""
     place = 0, -1
     references = reader.references
     jobs = reader.fetched(zip(row_groups), plan_all)
@@ -53,7 +54,7 @@ def blocks_of(
 
 
 def statistics_of(options: Markdup, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> bytes:
-    """What the file that `options` name says of the numbers of reads of each read group."""
+    """Return the contents of the statistics file in the format that `options` ask for."""
     write = as_json if options.json else as_text
     return write(options.command, groups, numbers).encode("utf-8", "surrogateescape")
 

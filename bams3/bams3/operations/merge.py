@@ -1,4 +1,4 @@
-"""Merge datasets, BAM, CRAM and SAM files, of one sample or many, to one dataset; or the parts of one dataset."""
+"""Merge datasets and BAM, CRAM and SAM files, of one sample or several, into a dataset; or merge the parts of one."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 MANY_INPUTS = 16
-"""With more inputs than this, none is read ahead by threads: each block that waits takes memory."""
+"""With more inputs than this, threads do not read ahead, because each block that waits takes memory."""
 
 
 def merge_inputs(
@@ -45,15 +45,16 @@ def merge_inputs(
     read_group_of_file: bool = False, seed: int = 0, hash_paths: bool = False,
     batch: tuple[int, int] | None = None, progress: Callable[[int], None] | None = None,
 ) -> Manifest | None:  # fmt: skip
-    """Merge inputs to a dataset: that of the BAM that `samtools merge` makes of them, but that tags keep their places.
+    """Merge inputs into a dataset.
 
-    Chunks of a dataset are copied if no other input has records in their window and theirs stay as they are.
+    The dataset has the records of the BAM that `samtools merge` would write, except that tags keep their order. A chunk
+    of a dataset is copied if no other input has records in its window and its own records do not change.
 
     Parameters
     ----------
     inputs
-        Datasets, chunks, BAM, CRAM and SAM files, sorted by coordinate: paths or URIs, or `-` for standard input.
-        Records at the same position and strand come in the order of the inputs.
+        Paths or URIs of datasets, chunks, and BAM, CRAM and SAM files, sorted by coordinate; or `-` for standard input.
+            Records at the same position and strand come in the order of the inputs.
     dataset
         Path or URI of the dataset to write.
     chunk_size, workers, level, overwrite, resume
@@ -61,17 +62,17 @@ def merge_inputs(
     reference
         FASTA file of CRAM inputs.
     combine_read_groups, combine_programs
-        Keep one of several @RG or @PG lines that have the same ID. Otherwise later ones get another ID.
+        Keep only one of several @RG or @PG lines that have the same ID. Otherwise, the later ones get new IDs.
     read_group_of_file
-        Give all records of an input a read group named as its file, without .bam, .cram, .sam or .bams3.
+        Give all records of an input a read group that is named after its file, without .bam, .cram, .sam or .bams3.
     seed
-        Of the random numbers in those other IDs.
+        Seed for the random numbers in these new IDs.
     hash_paths
-        As for `convert`; also if an input is a dataset with hashed paths.
+        As for `convert`. Paths are also hashed if an input is a dataset with hashed paths.
     batch
-        (i, n): merge only the i-th of n runs of windows, which have about equal bytes of the inputs. Writes a part;
-        `merge` completes the dataset. Inputs and options must be the same for all batches, and all files need an
-        index.
+        (i, n): merge only the i-th of n runs of windows, for which the inputs have about equal numbers of bytes. This
+            writes a part; `merge` completes the dataset. The inputs and options must be the same for all batches, and
+            every file needs an index.
     progress
         Called whenever bytes of BAM, CRAM or SAM inputs are read, with their number.
 
@@ -83,8 +84,8 @@ def merge_inputs(
     Raises
     ------
     SourceError
-        If an input is damaged, or its records are not sorted in the order of the merged header's contigs. With `batch`,
-        also if it can't be read by window.
+        If an input is damaged, or not sorted in the order of the contigs in the merged header. With `batch`, also if
+            an input can't be read by window.
     DatasetError
         If the dataset exists, unless `overwrite` or `resume` allows it.
     UsageError
@@ -176,7 +177,10 @@ def _reader(name: str) -> DatasetReader | None:
 def take(
     merging: MergedHeader, opened: Source | DatasetReader, name: str, read_group: bytes | None = None
 ) -> MergeInput:
-    """Take the header of an input. `read_group`: that its records get."""
+    """Add the header of an input to the merged header, and return the input.
+
+    `read_group`: read group for its records.
+    """
     try:
         return MergeInput(opened, name, merging.add(opened.header, read_group))
     except SourceError as error:
@@ -184,7 +188,7 @@ def take(
 
 
 def read_group(name: str) -> bytes:
-    """The read group that is named as a file."""
+    """Return the ID of the read group that is named after a file."""
     for ending in (".bam", ".sam", ".cram", ".bams3"):
         if name.endswith(ending) and len(name) > len(ending):
             name = name.removesuffix(ending)
@@ -193,8 +197,10 @@ def read_group(name: str) -> bytes:
 
 
 def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
-    """What the conversions of some inputs changed in their records. Raises UsageError if they changed qualities, or
-    kept tags, in different ways, which a manifest can't state."""
+    """Return what conversions changed in the records of the inputs; None if nothing.
+
+    Raises UsageError if they changed qualities in different ways or kept different tags, which a manifest can't state.
+    """
     losses = [each.manifest.lossy for each in opened if isinstance(each, DatasetReader)]
     found = [loss for loss in losses if loss]
     bins = sorted({loss.qualities for loss in found if loss.qualities})
@@ -239,8 +245,10 @@ def merge_parts(
     read: tuple[Plan, list[parts.Part]] | None = None,
     first: Callable[[], None] | None = None,
 ) -> Manifest:
-    """The same for a dataset, as `survey` finds it. `read`: its plan and parts, if the caller has read them; `first`:
-    called before the manifest is written."""
+    """Complete the dataset at a destination, as `merge` does.
+
+    `read`: its plan and parts, if the caller has already read them. `first`: called before the manifest is written.
+    """
     storage = destination.storage
     if destination.complete:
         with tidying(storage.root):

@@ -1,4 +1,4 @@
-"""An input of a merge, and the records of one that is a dataset."""
+"""The inputs of a merge, and the records of inputs that are datasets."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,17 +14,17 @@ from bams3.sources.inputs import Mapper, Source
 
 
 class MergeInput(NamedTuple):
-    """An input, and what becomes of its ids."""
+    """An input, and the translation of its ids to those of the merged header."""
 
     opened: "Source | DatasetReader"
     name: str
     translation: Translation
     changes: bool = True
-    """Whether its records get the ids of the merged header. Those of a dataset that grows have them."""
+    """Whether its records must get the ids of the merged header. Those of a dataset that grows already have them."""
 
 
 def has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool:
-    """Whether the windows of a dataset are those of the plan."""
+    """Tell whether the windows of a dataset are those of the plan, so that its chunks may be copied."""
     manifest = dataset.manifest
     return (
         dataset.is_whole
@@ -41,13 +41,13 @@ def has_windows_of(each: MergeInput, dataset: DatasetReader, plan: Plan) -> bool
 
 
 def decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
-    """All records of a dataset, or of chunks without one."""
+    """Yield all records of a dataset, or of loose chunks."""
     jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
     return mapper(partial(block_of, references=len(dataset.references)), (group for (group,) in jobs))
 
 
 def block_of(group: RowGroup, references: int) -> RecordBlock:
-    """The valid records of a row group, with a header of so many references."""
+    """Return the records of a row group, checked against a header with this number of references."""
     block: RecordBlock = group.valid_block(references)
     group.spans.clear()  # release the fetched bytes
     return block

@@ -1,4 +1,4 @@
-"""The batches of `bams3 merge`: which windows one has, and the records of the inputs there."""
+"""The batches of `bams3 merge`: the windows of each batch, and the records of the inputs in these windows."""
 
 from __future__ import annotations
 
@@ -32,17 +32,22 @@ if TYPE_CHECKING:
     from bams3.sources.inputs import Mapper, Source
 
 Place = tuple[int, int]
-"""In the order of BAM: a reference id (−1 as 2^32 − 1), and a position or −1."""
+"""A reference id (−1 as 2^32 − 1) and a position (or −1), which compare in the order of BAM."""
 _UNPLACED = UNPLACED & 0xFFFFFFFF
 _END = (_UNPLACED, 1 << 31)  # after all records
 
 
 class Shares:
-    """What each of the batches has of some inputs."""
+    """The division of several inputs into batches.
+
+    `merging`: a digest of inputs and options, the same in all batches.
+    """
 
     def __init__(self, inputs: Sequence[MergeInput], plan: Plan, options: Sequence[object]) -> None:
-        """`options`: those that change records or header. Raises SourceError for inputs that can't be read by
-        window."""
+        """Measure the inputs. `options`: the options that affect records or header.
+
+        Raises SourceError for an input that can't be read by window.
+        """
         self._plan, self._inputs = plan, []
         self._sizes: Counter[int] = Counter()
         told: list[Any] = [*options]
@@ -64,16 +69,16 @@ class Shares:
         self.merging = digest_of(told)
 
     def windows(self, number: int, of: int) -> Grid:
-        """The windows of a batch, which are about equal in bytes of the inputs."""
+        """Return the windows of a batch. Batches are about equal in the bytes that the inputs have for them."""
         windows: Grid = layout.batch(self._plan.grid, self._sizes, number, of)  # type: ignore[assignment]
         return windows
 
     def inputs(self, windows: Grid) -> list[MergeInput]:
-        """The inputs, with the records of some consecutive windows only."""
+        """Return the inputs, restricted to the records of these consecutive windows."""
         return [each._replace(opened=self._within(each, windows)) for each in self._inputs]
 
     def counts(self) -> dict[int, int]:
-        """By reference id, the number of all records according to manifests and indexes; empty if one does not say."""
+        """Return the number of all records by reference id, from manifests and indexes; empty if one lacks it."""
         total: Counter[int] = Counter()
         for each in self._inputs:
             numbers, references = _numbers(each.opened), each.translation.references
@@ -100,7 +105,7 @@ class Shares:
 
 
 def merged_part(job: Conversion, shares: Shares, windows: Grid, mapper: Mapper, *, is_first: bool) -> Part:
-    """Write the chunks of a batch, which has these windows; return its part."""
+    """Write the chunks of the batch with these windows, and return its part."""
     records = MergedRecords(shares.inputs(windows), job.plan, mapper)
     part = written(job, records)
     part.windows, part.source_counts = list(windows.runs()), shares.counts()
@@ -110,10 +115,10 @@ def merged_part(job: Conversion, shares: Shares, windows: Grid, mapper: Mapper, 
 
 
 class _File(WrappedSource):
-    """A file by the reference ids of the plan; its blocks, which have its own, are those of some windows."""
+    """A file whose windows are given with the reference ids of the plan. Its records keep the file's own ids."""
 
     def __init__(self, source: Source, plan: Plan, references: Sequence[int]) -> None:
-        """Raises SourceError if it can't be read by window."""
+        """Wrap a file. Raises SourceError if it can't be read by window."""
         super().__init__(source)
         self._plan = plan
         self._own = {UNPLACED: UNPLACED} | {new: old for old, new in enumerate(references)}
@@ -121,13 +126,13 @@ class _File(WrappedSource):
         source.will_read([])
 
     def within(self, runs: list[Window]) -> _File:
-        """The same with the blocks of these windows."""
+        """Return the file, restricted to the blocks of these windows."""
         part = copy(self)
         part._runs = runs
         return part
 
     def sizes_in_grid(self) -> Counter[int]:
-        """About how many bytes are in each window, by its index in the grid."""
+        """Return the approximate number of bytes in each window, by its index in the grid."""
         found = sizes_of(self._plan.grid, self)
         sizes = found.items() if isinstance(found, Mapping) else enumerate(found)
         return Counter({place: size for place, size in sizes if size > 0})
@@ -155,7 +160,7 @@ class _File(WrappedSource):
 
 
 class _Cut:
-    """The records of a dataset between two places in it, of which no chunk can be copied."""
+    """The records between two places of a dataset from which no chunk can be copied."""
 
     def __init__(self, dataset: DatasetReader, begin: Place, end: Place) -> None:
         self._dataset, self._begin, self._end = dataset, begin, end
@@ -168,7 +173,7 @@ class _Cut:
 
 
 def _numbers(opened: Source | DatasetReader) -> dict[int, int] | None:
-    """Of an input, by its own reference ids, the number of records, if a manifest or an index says it."""
+    """Return the numbers of records of an input, by its own reference ids; None if no manifest or index has them."""
     if isinstance(opened, DatasetReader):
         rows = opened.manifest.counts.by_reference
         return {key: sum(row) for key, row in rows.items()} if opened.is_whole else None
@@ -179,7 +184,7 @@ def _numbers(opened: Source | DatasetReader) -> dict[int, int] | None:
 
 
 def _place(window: Window, references: Sequence[int]) -> Place:
-    """Where a window of the plan begins in an input that has these reference ids there, in ascending order."""
+    """Return where a window of the plan begins in an input. `references`: the plan's ids of its contigs, ascending."""
     own = bisect_left(references, window.reference_id) if window.reference_id != UNPLACED else len(references)
     if own == len(references):
         return _UNPLACED, -1

@@ -1,4 +1,4 @@
-"""What merged records become: chunks, and the part that lists them."""
+"""Writing of merged records: their chunks, and the part that lists the chunks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Merging(Conversion):
-    """A conversion of merged records, which are counted where they come from."""
+    """A conversion of merged records. It does not count them, because `MergedRecords` does."""
 
     def tallied(self, block: Any, reference_id: int) -> tuple[Counts, Sums]:
         """Count nothing."""
@@ -28,8 +28,10 @@ class Merging(Conversion):
 
 
 def written(job: Conversion, records: MergedRecords) -> Part:
-    """Write the chunks of merged records, and those that are copied. The part that is returned knows neither its
-    windows nor the records of datasets that have not changed."""
+    """Write the chunks of merged records, and copy those that stay; return the part.
+
+    The part lacks its windows, and the counts of records of datasets that have not changed.
+    """
     part = job.run(records.blocks())
     part.chunks += job.write(records.copied())
     for dataset, entries in records.same:
@@ -40,7 +42,7 @@ def written(job: Conversion, records: MergedRecords) -> Part:
 
 
 def completed(part: Part, plan: Plan, records: MergedRecords) -> Part:
-    """The part, which has all chunks of a dataset, with its windows and the numbers of its records."""
+    """Add the windows and the missing counts to a part that has all chunks of a dataset; return it."""
     assert part.sums is not None
     RecordTotals(part.counts, part.sums).add(records.kept())
     part.windows = list(plan.grid.runs())
@@ -48,5 +50,5 @@ def completed(part: Part, plan: Plan, records: MergedRecords) -> Part:
 
 
 def is_truncated(opened: Source | DatasetReader) -> bool:
-    """Whether an input lacked its end-of-file marker."""
+    """Tell whether an input lacked its end-of-file marker."""
     return opened.manifest.truncated if isinstance(opened, DatasetReader) else opened.truncated

@@ -1,8 +1,8 @@
-"""The records of several inputs in one order, window by window; chunks that can be copied instead are set aside.
+"""Merging of the records of several inputs, window by window; chunks that can be copied instead are set aside.
 
-At each window, those inputs take part that have records there. If that is one dataset alone, and its chunk holds what
-would be written, the chunk is set aside. Otherwise the records of these inputs are merged, and row groups of one
-dataset that stay among them are copied (`interleaved`).
+If only a dataset has records in a window, and its chunk holds exactly what would be written, the chunk is set aside.
+Otherwise, the records of all inputs in the window are merged, and row groups of one of the datasets that stay the same
+are copied (`interleaved`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,22 +34,24 @@ from bams3.sources.inputs import Mapper
 from bams3.sources.messages import show
 
 FOOTERS = 64
-"""Chunks of a dataset whose footers stay in memory."""
+"""Number of chunks of a dataset whose footers are kept in memory."""
 Place = tuple[int, int]
-"""Of a window, in the order of BAM: its reference id (−1 as 2^32 − 1) and its start."""
+"""The reference id (−1 as 2^32 − 1) and the start of a window, which compare in the order of BAM."""
 NOWHERE = (1 << 32, 0)  # after all windows
 _UNPLACED = (1 << 32) - 1
 
 
 class MergedRecords:
-    """The records of all inputs, in the order of `samtools merge`, for a dataset of this plan."""
+    """The records of all inputs, in the order of `samtools merge`, for a dataset with this plan."""
 
     def __init__(self, inputs: Sequence[MergeInput], plan: Plan, mapper: Mapper) -> None:
         self._inputs = [_of(each, plan, mapper) for each in inputs]
 
     def blocks(self) -> Iterator[RecordBlock | StoredRowGroup]:
-        """The records that are not `copied`, in blocks, and among them row groups that may stay. Raises SourceError if
-        an input is not sorted."""
+        """Yield blocks of the records whose chunks are not copied, and between them row groups that may stay.
+
+        Raises SourceError if an input is not sorted.
+        """
         while True:
             places = [each.place for each in self._inputs]
             place = min(places)
@@ -69,35 +71,41 @@ class MergedRecords:
 
     @property
     def has_others(self) -> bool:
-        """Whether another input than the first one has records that were not read yet."""
+        """Whether any input but the first has records that were not read yet."""
         return any(each.place != NOWHERE for each in self._inputs[1:])
 
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
-        """Yield the row groups of the other chunks that were set aside, once all blocks are read."""
+        """Yield the row groups of chunks that were set aside and are in neither `same` nor `staying`.
+
+        Call this after all blocks have been read.
+        """
         for each in self._chunks:
             if each.changes and not each.is_same:
                 yield from each.copied()
 
     @property
     def same(self) -> Iterator[tuple[DatasetReader, list[ChunkEntry]]]:
-        """The chunks that were set aside of datasets whose chunks stay byte for byte."""
+        """The datasets whose chunks are copied byte for byte, and their chunks that were set aside."""
         return ((each.dataset, each.aside) for each in self._chunks if each.changes and each.is_same)
 
     @property
     def staying(self) -> list[ChunkEntry]:
-        """The chunks that were set aside of a dataset that grows."""
+        """The chunks that a growing dataset keeps, which were set aside."""
         return [entry for each in self._chunks if not each.changes for entry in each.staying()]
 
     def new(self) -> RecordTotals:
-        """The records that were read of files, and those of datasets that have changed, as they are now."""
+        """Return the totals of the records read from files, and of the changed records of datasets (as changed)."""
         return RecordTotals.together(each.new for each in self._inputs)
 
     def kept(self) -> RecordTotals:
-        """Those of datasets that have not changed. Raises FormatError if a manifest counts too few."""
+        """Return the totals of the unchanged records of datasets.
+
+        Raises FormatError if a manifest counts too few records.
+        """
         return RecordTotals.together(each.kept() for each in self._chunks)
 
     def datasets(self) -> RecordTotals:
-        """All records of the datasets whose chunks can be copied."""
+        """Return the totals of all records in datasets whose chunks can be copied."""
         return RecordTotals.together(each.whole() for each in self._chunks)
 
     def changed(self) -> RecordTotals:
@@ -110,7 +118,7 @@ class MergedRecords:
 
 
 def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[RecordBlock | StoredRowGroup]:
-    """The records of inputs that have some in the window at a place."""
+    """Yield the merged records of the inputs that have records in the window at a place."""
     for number, each in enumerate(there if len(there) > 1 else ()):
         if isinstance(each, _Chunks) and each.stays_among(number):
             others = [other.window(place) for other in there if other is not each]
@@ -119,7 +127,7 @@ def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[Rec
 
 
 def _of(each: MergeInput, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
-    """The records of an input, by chunk if they can be set aside."""
+    """Return the records of an input: as chunks if these can be set aside."""
     if isinstance(each.opened, DatasetReader):
         if has_windows_of(each, each.opened, plan):
             return _Chunks(each, each.opened, plan, mapper)
@@ -128,7 +136,7 @@ def _of(each: MergeInput, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
 
 
 class _Records:
-    """Sorted records of an input, with their new ids."""
+    """The sorted records of an input, with their new ids."""
 
     def __init__(self, each: MergeInput, plan: Plan, blocks: Iterator[RecordBlock], mapper: Mapper) -> None:
         self._input, self._plan, self._mapper = each, plan, mapper
@@ -148,11 +156,11 @@ class _Records:
         return reference_id, self._plan.window_start(reference_id, pos)
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
-        """Yield the records up to the end of the window at this place, which is that of the next one; None: all."""
+        """Yield the records up to the end of the window at `place`, which has the next record; None: all records."""
         return self._ahead.until(*((-1, inf) if place is None else self._end(place)))
 
     def _end(self, place: Place) -> tuple[int, int]:
-        """Where the window after this place begins, as a signed reference id and a position."""
+        """Return where the window after this place begins, as a signed reference id and a position."""
         reference_id, start = place
         if reference_id == _UNPLACED:
             return -1, 1 << 31
@@ -198,7 +206,7 @@ class _Chunks:
         self._windows = [list(entries) for _, entries in groupby(dataset.whole, key=_place)]
         self._windows.reverse()
         self.new, self._old = RecordTotals.zero(), RecordTotals.zero()
-        """Of the records that change: as they become, and as they were."""
+        """Totals of the records that change: after the change, and before it."""
         self.aside: list[ChunkEntry] = []
         self._opened: dict[str, ChunkReader] = {}
         self.place = self._place()
@@ -213,7 +221,7 @@ class _Chunks:
         return self._input.translation.references[reference_id], start
 
     def sets_aside(self) -> bool:
-        """Set the chunks of the next window aside, if they can be copied; return whether they can."""
+        """Set the chunks of the next window aside if they can be copied; tell whether they can."""
         if self.changes and not all(map(self._stays, self._windows[-1])):
             return False
         self.aside += self._pop()
@@ -233,14 +241,17 @@ class _Chunks:
         return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
 
     def _copied(self, group: RowGroup) -> CompressedRowGroup:
-        """A row group as it is stored."""
+        """Return a row group in its stored form."""
         copied = stored_row_group(group, self.dataset.tiles_of(group))
         group.spans.clear()  # release the fetched bytes
         return copied
 
     def stays_among(self, before: int) -> bool:
-        """Whether row groups of the next window may stay among records of other inputs, `before` of which come before
-        this one. Of reads with no position, all must have the least place, so that no record comes before them."""
+        """Tell whether row groups of the next window may stay among records of other inputs.
+
+        `before`: how many of these inputs come before this one. Reads without a position may stay only if all of them
+        sort first (position −1, forward strand) and no input comes before this one, so that no record precedes them.
+        """
         entries = self._windows[-1]
         if self.place[0] == _UNPLACED and (
             before or any(z.max_pos >= 0 or z.flags_any & REVERSE for each in entries for z in each.zones)
@@ -267,7 +278,7 @@ class _Chunks:
         return next(self._blocks([group]))
 
     def _pop(self) -> list[ChunkEntry]:
-        """The chunks of the next window, which is left."""
+        """Return the chunks of the next window, and move on to the window after it."""
         entries = self._windows.pop()
         self.place = self._place()
         return entries
@@ -279,7 +290,7 @@ class _Chunks:
             yield block
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
-        """A chunk; the footers of some are read only once."""
+        """Open a chunk. The footers of up to FOOTERS chunks are kept, so that they are read only once."""
         chunk = self._opened.pop(entry.path, None) or self.dataset.stored_chunk(entry)
         if len(self._opened) < FOOTERS:
             self._opened[entry.path] = chunk
@@ -290,7 +301,7 @@ class _Chunks:
         return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
     def _read(self, group: RowGroup) -> tuple[RecordBlock, RecordTotals, RecordTotals]:
-        """The records of a row group; if they change, also their numbers before and after it."""
+        """Return the records of a row group with new ids, and, if they change, their totals before and after."""
         block = block_of(group, len(self.dataset.references))
         changed = self._translator.translated(block) if self.changes else block
         numbers = (
@@ -301,7 +312,7 @@ class _Chunks:
         return changed, *numbers
 
     def _stays(self, entry: ChunkEntry) -> bool:
-        """Whether a chunk holds the row groups that its records would be encoded to."""
+        """Tell whether a chunk already holds the row groups into which its records would be encoded."""
         chunk = self._chunk(entry)
         footer, plan, translation = chunk.footer, self._plan, self._input.translation
         if (footer.level, footer.encodings) != (plan.level, ENCODINGS):
@@ -318,7 +329,7 @@ class _Chunks:
         )
 
     def whole(self) -> RecordTotals:
-        """All records of the dataset, by the ids of the merged header."""
+        """Return the totals of all records of the dataset, with the ids of the merged header."""
         assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
         return self._of_plan(RecordTotals(self.dataset.manifest.counts, self.dataset.manifest.sums))
 
@@ -327,7 +338,7 @@ class _Chunks:
         return self._of_plan(self._old)
 
     def kept(self) -> RecordTotals:
-        """Those of them that have not. Raises FormatError if the manifest counts too few."""
+        """Return the totals of the unchanged records. Raises FormatError if the manifest counts too few records."""
         try:
             return self.whole().without(self.changed())
         except ValueError:
@@ -357,6 +368,6 @@ def _warn(each: MergeInput, translator: Translator | None) -> None:
 
 
 def _place(entry: ChunkEntry) -> Place:
-    """The window of a chunk; those of reads with no position have one together."""
+    """Return the window of a chunk. All chunks of reads without a position share one."""
     reference_id, start = entry.window
     return reference_id & _UNPLACED, start

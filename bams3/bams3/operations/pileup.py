@@ -1,4 +1,4 @@
-"""`bams3 pileup`: what samtools mpileup prints."""
+"""`bams3 pileup`: the output of `samtools mpileup`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 TEXT = 1 << 19
-"""Bytes of text that are made at a time, about: what the processor's cache holds, so that the kernel copies it fast."""
+"""Approximate number of bytes of text that are made at a time. It fits the CPU's cache, so the text is copied fast."""
 
 
 class TextOptions(NamedTuple):
-    """What is printed. `min_quality`: bases of a lower quality are not. `mapq`, `places`: print the columns of -s, -O.
+    """What is printed.
 
-    `all_positions`: 1: all positions of contigs with reads; 2: of all contigs. `reverse_del`: mark deletions of reads
-    on the reverse strand with #.
+    Attributes
+    ----------
+    min_quality
+        Leave out bases with a lower quality.
+    mapq, places
+        Print the columns of the options -s and -O.
+    reverse_del
+        Mark deletions in reads on the reverse strand with #.
+    all_positions
+        0: covered positions; 1: all positions of contigs with reads; 2: all positions of all contigs.
     """
 
     min_quality: int = 13
@@ -37,7 +45,7 @@ class TextOptions(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Bytes that a read takes in a line, about."""
+        """Approximate number of bytes that a read takes in a line."""
         return 2 + self.mapq + 6 * self.places
 
 
@@ -53,10 +61,29 @@ def write_pileup(
     reference: Fasta | None = None,
     recalibrate: Recalibration | None = None,
 ) -> None:
-    """Write a line for each position where reads lie: those of each of `regions` in turn (if there are none, of all).
+    """Write a line for each covered position.
 
-    Only positions in the intervals `bed` are written. `recalibrate`: changes base qualities first. Raises UsageError
-    where samtools fails, too; FormatError if the dataset is damaged.
+    Parameters
+    ----------
+    reads
+        Which reads and bases are piled up.
+    text
+        What is printed.
+    regions
+        Write the positions of these regions, one region after the other; if empty, those of all contigs.
+    bed
+        Write only positions in these intervals.
+    reference
+        The reference sequence.
+    recalibrate
+        Changes base qualities first.
+
+    Raises
+    ------
+    UsageError
+        Where samtools fails, too.
+    FormatError
+        If the dataset is damaged.
     """
     for region in regions or (None,):
         run = _PileupJobs(dataset, reads, text, workers, region, bed, reference, recalibrate)
@@ -78,7 +105,7 @@ class _PileupJobs:
         self._piles = piles(dataset, places, reads, workers, recalibrate)
 
     def jobs(self) -> Iterator[tuple[Any, ...]]:
-        """Yield `Lines`, each with the arguments of a call of `of`, that make everything."""
+        """Yield `Lines` with the arguments for a call of their method `of`; together, these make all of the output."""
         begin, end = self._region[1:] if self._region else (-1, LAST)
         contig, settled = -1, 0
         for pile in self._piles:
@@ -102,7 +129,7 @@ class _PileupJobs:
                 yield from self._unread(contig, 0, LAST)
 
     def _unread(self, contig: int, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
-        """The positions of a contig behind its last read."""
+        """Yield the positions of a contig after its last read."""
         if self._text.all_positions and contig >= 0:
             yield from self._lines(Pile(), contig, start, min(stop, self._contigs[contig][1]))
 

@@ -1,8 +1,8 @@
-"""Substitution of {chunk}, {region}, {sample} and {output} in a user's command: no contig or file name runs as code.
+"""Substitution of {chunk}, {region}, {sample} and {output} in a user's command. No contig or file name can run as code.
 
-The values are also environment variables of the command. In a line for bash, a placeholder becomes such a variable
-where bash reads it as one word; elsewhere the line is refused. In other commands, a placeholder that is a whole word
-becomes the value; within a longer word, only values that every program reads as plain text are allowed.
+The values are also in environment variables of the command. In a line for bash, a placeholder becomes such a variable
+where bash reads it as one word; elsewhere, the line is refused. In other commands, a placeholder that is a whole word
+is replaced by the value; within a longer word, only values that every program reads as plain text are allowed.
 """
 
 import re
@@ -14,10 +14,10 @@ from bams3.shown import escaped, without_secrets
 
 PLACEHOLDER = re.compile(r"\{(chunk|region|sample|output)\}")
 SAFE = re.compile(r"[\w.:,+%/=][\w.:,+%/=-]*")
-"""Text that is literal in every shell, and within the quotes of every language."""
+"""Text that every shell, and every language within quotes, takes literally."""
 
-# Constructs that bash does not read word by word. If only a full parser could find the end of one, it extends to the
-# end of the line.
+# Constructs that bash does not read word by word. If only a full parser could find the end of a construct, the match
+# extends to the end of the line.
 QUOTED = "(?s)" + "|".join(
     (
         r"\\(?:\{\w+\}|.)",
@@ -37,8 +37,8 @@ QUOTED = "(?s)" + "|".join(
     )
 )
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\;&|()<>])"""
-# Text after which a command evaluates the next word as code: after -c or -e of an interpreter; in the script of sed;
-# and for all words of commands that join them into a line for a shell, or evaluate names.
+# Text after which a command evaluates the next word as code: -c or -e of an interpreter; the script of sed; and
+# commands that join their words into a line for a shell, or that evaluate names.
 EVALUATED = (
     r"""(?s)(?:^|[\s;&|(/'"])(?:"""
     r"(?:(?:ba|da|z|k|mk|fi|c|tc)?sh|[gmn]?awk|perl|python[\d.]*|ruby|node|Rscript|lua)"

@@ -1,4 +1,4 @@
-"""Whether two paths or URIs, however they are written, name the same place."""
+"""Comparison of paths and URIs: whether two of them, however they are written, name the same place."""
 
 import os
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from bams3.storage.memory import is_stream
 
 
 def resolved(name: str) -> str:
-    """A path or URI in its plain form: without links, and without slashes that change nothing."""
+    """Return a path or URI in normal form: without symbolic links and redundant slashes."""
     return open_storage(name).root if is_remote(name) else os.path.realpath(name.removeprefix("file://"))
 
 
 def same_place(name: str, other: str) -> bool:
-    """Whether two paths or URIs name the same file or dataset; a web address may be that of an s3:// or gs:// URI."""
+    """Tell whether two paths or URIs may name the same file or dataset, also if one is the web address of an object."""
     if is_remote(name) != is_remote(other):
         return False
     ours, theirs = resolved(name), resolved(other)
@@ -23,7 +23,7 @@ def same_place(name: str, other: str) -> bool:
 
 
 def refuse_in_place(given: Iterable[str], out: str) -> None:
-    """Raise UsageError if the new dataset would be an input, or lie in it, or hold it."""
+    """Raise UsageError if the path of the new dataset is that of an input, or lies in one, or contains one."""
     for name in given:
         path = contig_in(name)[0]
         if not is_remote(path) and is_stream(path):
@@ -40,7 +40,7 @@ def refuse_in_place(given: Iterable[str], out: str) -> None:
 
 
 def _is_web_address(address: str, uri: str) -> bool:
-    """Whether a web address may be that of an s3:// or gs:// URI."""
+    """Tell whether a web address may belong to the object that an s3:// or gs:// URI names."""
     scheme, _, place = uri.partition("://")
     if scheme not in ("s3", "gs") or not address.startswith(("http://", "https://")):
         return False

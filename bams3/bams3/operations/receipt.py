@@ -1,4 +1,4 @@
-"""Receipts: files that say which dataset holds every record of which source, so that the source can be deleted."""
+"""Receipts: files that state that a dataset holds every record of a source, so that the source can be deleted."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _PORTION = 1 << 20  # bytes that are read at a time
 
 
 class Receipt:
-    """A receipt to be written to `path` once a dataset has been compared with a source: create it before, `write` it
-    after. `reference`: the FASTA file of a CRAM source.
+    """A receipt that states that a dataset was compared with a source.
 
-    Raises UsageError for a path where it may not be written, or a source that can't be read again; OSError if the
-    source can't be read.
+    Create the object before the comparison, and call `write` after it. `path`: where the receipt is written.
+    `reference`: the FASTA file of a CRAM source. Raises UsageError if the receipt may not be written to `path` or the
+    source can't be read again, and OSError if the source can't be read.
     """
 
     def __init__(self, path: str, dataset: DatasetReader, source: str, reference: str | None = None) -> None:
@@ -49,8 +49,10 @@ class Receipt:
         self._stamp = _stamp(source)
 
     def write(self, workers: int = 1) -> str:
-        """Write the receipt, and return it as one line for people. Raises SourceError if the source, or DatasetError if
-        the dataset has changed since the receipt was created."""
+        """Write the receipt, and return a summary of it in one line.
+
+        Raises SourceError if the source, or DatasetError if the dataset, has changed since this object was created.
+        """
         document = self._document(workers)
         text = json.dumps(document, indent=2) + "\n"
         with open_output(self._path, overwrite=False) as file:
@@ -91,14 +93,17 @@ class Receipt:
         }  # fmt: skip
 
     def _id(self) -> str:
-        """SHA-256 of the dataset's manifest, which has those of index and header; the index has those of chunks."""
+        """Return the SHA-256 of the manifest. It covers the index and the header, and the index covers the chunks."""
         data = self._dataset.storage.get(METADATA)
         if Manifest.from_bytes(data, self._dataset.uri) != self._dataset.manifest:
             raise DatasetError(f"{self._dataset.uri}: it changed while it was compared; verify it again")
         return hashlib.sha256(data).hexdigest()
 
     def _identified(self) -> dict[str, Any]:
-        """What the source is known by. An object's ETag takes the place of the MD5, so that it is not read again."""
+        """Return what identifies the source.
+
+        A remote object has its ETag instead of an MD5, so it is not read again.
+        """
         size, version = self._stamp
         known: dict[str, Any] = {"name": without_secrets(self._source), "size": size}
         if is_remote(self._source):
@@ -125,7 +130,7 @@ class Receipt:
 
 
 def _stamp(source: str) -> tuple[int, str]:
-    """Length, and ETag or time of modification."""
+    """Return the length of a source, and its ETag or time of modification."""
     place, name = open_object(source)
     return place.stamp(name)
 

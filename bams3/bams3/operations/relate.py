@@ -1,4 +1,4 @@
-"""`bams3 relate`: who is who among samples."""
+"""`bams3 relate`: comparison of samples, to find relatives, swaps and contamination."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FINDING_COLUMNS = ("kind", "severity", "sample_a", "sample_b", "text")
 
 
 def count_sample(path: str, output: str, sites: SiteSet, quality: Quality, workers: Workers) -> None:
-    """Write the counts of a dataset at sites, for `relate`."""
+    """Write the counts of a dataset at sites, as input for `relate`."""
     counts = count(open_reader([path]), sites, quality, workers)
     with open_output(output) as file:
         write_counts(file, counts, sites, quality)
 
 
 def sample_name(path: str) -> str:
-    """The name of a sample: that of its dataset, or of the file of its counts."""
+    """Return the name of a sample, which is that of its dataset or of the file of its counts."""
     return name_of(path.rstrip("/").removesuffix(".bams3"))
 
 
@@ -45,11 +45,25 @@ def relate(
     prefix: str, paths: Sequence[str], sites: SiteSet, people: People, workers: Workers, *, quality: Quality,
     calling: Calling, inputs: Iterable[str] = (),
 ) -> list[Finding]:  # fmt: skip
-    """Compare samples, each a dataset or a file of counts; return what is found, the most severe first.
+    """Compare samples, and return the findings, the most severe first.
 
-    Writes pairs.tsv, samples.tsv and findings.tsv, with `prefix` before their names, all or none. `inputs`: further
-    files of the command, which are never overwritten. Raises UsageError for two samples of one name, and as `count` and
-    `read_counts` do.
+    Writes either all or none of pairs.tsv, samples.tsv and findings.tsv, with `prefix` before their names.
+
+    Parameters
+    ----------
+    paths
+        Datasets, or files of counts; one for each sample.
+    people
+        The subjects and families that are expected.
+    quality, calling
+        Which reads and bases count, and how genotypes are called.
+    inputs
+        Other input files of the command, which are never overwritten.
+
+    Raises
+    ------
+    UsageError
+        If two samples have the same name, and as `count` and `read_counts` do.
     """
     names = [sample_name(path) for path in paths]
     for name in names:
@@ -81,7 +95,7 @@ def _counts(path: str, sites: SiteSet, quality: Quality, workers: Workers) -> Al
 def _pair_rows(
     planes: Sequence[np.ndarray], names: Sequence[str], relatives: Relatives, findings: list[Finding], workers: Workers
 ) -> Iterator[Sequence[Any]]:  # fmt: skip
-    """The rows of all pairs; what is found of them is added to `findings`. `planes`: the `bits` of each sample."""
+    """Yield the rows of all pairs, and add what is found to `findings`. `planes`: the `bits` of each sample."""
     for pairs in compare(np.stack(planes), workers):
         findings += relatives.of(pairs)
         yield from _rows(pairs, names, relatives)
@@ -112,14 +126,14 @@ def _write(file: BinaryIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def _cell(value: Any) -> str:
-    """A share with four decimals; what cannot be told is empty."""
+    """Return the text of a cell: a fraction with four decimals, "" if it is unknown (NaN)."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4f}"
     return field(value) if isinstance(value, str) else str(value)
 
 
 def report(findings: Sequence[Finding], samples: int, sites: int, tell: Callable[[str], Any]) -> None:
-    """Tell what is found, a line each, and then a summary."""
+    """Print each finding on a line, and then a summary, with the function `tell`."""
     for finding in findings:
         tell(str(finding))
     found = _number(len(findings), "finding") if findings else "no findings"

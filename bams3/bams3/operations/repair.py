@@ -1,4 +1,4 @@
-"""Repair of a dataset: its index, manifest and header are rebuilt from its chunks."""
+"""Repair of a dataset: the index, the manifest and the header are rebuilt from the chunks."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -37,12 +37,15 @@ from bams3.parallel.workers import Workers
 from bams3.storage import Storage, open_storage, uri_of
 
 MOST_REFERENCES = 1 << 24
-"""A chunk that mentions a larger reference id is not repaired: every reference takes a place in the manifest."""
+"""Limit for reference ids. A chunk that mentions a larger one is not repaired, because the manifest lists all ids."""
 
 
 class Repaired(NamedTuple):
-    """The manifest of a repaired dataset; `rebuilt`: the documents that were written; `unknown`: what the chunks could
-    not tell, one sentence each."""
+    """The result of a repair.
+
+    `rebuilt`: paths of the documents that were written. `unknown`: what could not be determined from the chunks, one
+    sentence each.
+    """
 
     manifest: Manifest
     rebuilt: list[str]
@@ -55,14 +58,14 @@ def repair(
     """Rebuild the index, the manifest and the header of a dataset from its chunks, if they are missing or damaged.
 
     Every record is read, checked and counted. Nothing is deleted, and nothing is written unless the chunks belong
-    together. What is intact stays, and confirms the rest.
+    together. Documents that are intact are kept, and the rest is checked against them.
 
     Parameters
     ----------
     dataset
         Path or URI of the dataset.
     header
-        Path of a SAM or BAM file with the dataset's header, for the case that the chunks do not have all of it.
+        Path of a SAM or BAM file that has the dataset's header, in case the chunks do not have all of it.
     workers
         Number of threads.
     progress
@@ -71,8 +74,8 @@ def repair(
     Raises
     ------
     DatasetError, FormatError
-        If there are no chunks, if they are of several datasets or damaged, if a chunk is missing, or if the conversion
-        has not been completed.
+        If there are no chunks, if they are damaged or from several datasets, if a chunk is missing, or if the
+            conversion has not been completed.
     """
     storage = open_storage(uri_of(dataset))
     if storage.exists(layout.PLAN):
@@ -131,7 +134,10 @@ def repair(
 
 
 def _confirmed(storage: Storage, intact: Manifest, rebuilt: Manifest) -> Manifest:
-    """The intact manifest, with the header that was found. Raises an error unless it vouches for what was rebuilt."""
+    """Return the intact manifest, with the header that was found.
+
+    Raises DatasetError unless it matches the rebuilt one.
+    """
     _check_vouched(storage, intact, rebuilt)
     return intact._replace(
         header_bytes=rebuilt.header_bytes, header_crc32=rebuilt.header_crc32,
@@ -148,7 +154,7 @@ def _manifest_of(storage: Storage) -> Manifest | None:
 
 
 def _generation(sizes: dict[str, int], intact: Manifest | None) -> str:
-    """Return the generation of the header and the index: the manifest has it, or else the paths."""
+    """Return the generation of the header and the index, from the manifest or else from the paths."""
     if intact:
         return intact.generation
     documents = [split_path(path)[1] for path in sizes if is_document(path)]
@@ -156,7 +162,7 @@ def _generation(sizes: dict[str, int], intact: Manifest | None) -> str:
 
 
 def _version(entries: Iterable[ChunkEntry], generation: str, intact: Manifest | None) -> int:
-    """Return the version of the format: the manifest has it, or else it follows from the chunks."""
+    """Return the version of the format, from the manifest or else from the chunks."""
     if intact:
         return intact.version
     if any(is_hashed(split_path(entry.path)[0]) for entry in entries):
@@ -167,13 +173,13 @@ def _version(entries: Iterable[ChunkEntry], generation: str, intact: Manifest | 
 
 
 def _finished(sizes: dict[str, int], intact: Manifest | None) -> dict[str, int]:
-    """Return what is there but for the objects of appends that are not complete, if the manifest tells these."""
+    """Return the objects without those of incomplete appends, if there is a manifest to tell them apart."""
     unfinished = {growing(path) for path in sizes} - {"", intact.generation} if intact else set()
     return {path: size for path, size in sizes.items() if split_path(path)[1] not in unfinished}
 
 
 def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
-    """Yield the chunks below `data/`. Raises FormatError for a damaged one; other files are left out."""
+    """Yield the chunks below `data/`; other files are skipped. Raises FormatError for a damaged chunk."""
     for path, size in sizes.items():
         if path.startswith(f"{layout.DATA}/") and path.endswith(".chunk"):
             if storage.get_range(path, 0, len(MAGIC)) not in MAGICS:
@@ -184,7 +190,7 @@ def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
 
 
 def _check_together(chunks: list[ChunkReader], intact: Manifest | None) -> None:
-    """Raise DatasetError unless all chunks are of one dataset, and of that of the manifest if there is one."""
+    """Raise DatasetError unless all chunks are from the same dataset: that of the manifest, if there is one."""
     first = chunks[0]
     known = {intact.header_id, *intact.earlier_header_ids} if intact else {first.footer.dataset}
     for chunk in chunks:
@@ -232,8 +238,10 @@ def _chunk_size(chunks: Iterable[ChunkReader]) -> int:
 def _header(
     storage: Storage, chunks: list[ChunkReader], intact: Manifest | None, given: Any, path: str
 ) -> tuple[Header, list[str]]:
-    """Return the header, and what is not known of it. `path`: where it should be, unless the version is 1. Raises
-    DatasetError if the given header is another one."""
+    """Return the header, and sentences about what is unknown of it.
+
+    `path`: where it should be, unless the version is 1. Raises DatasetError if the header in the `given` file differs.
+    """
     wanted = _header_id(chunks, intact)
     if given is not None:
         from bams3.sources.bam import open_source
@@ -268,7 +276,7 @@ def _header(
 
 
 def _texts(storage: Storage, chunks: list[ChunkReader], path: str) -> Iterator[bytes]:
-    """Yield what may be the text of the whole header."""
+    """Yield the texts that may be the whole header."""
     for version, place in ((1, layout.PLAIN_HEADER), (VERSION, path)):
         if storage.exists(place):
             with suppress(ValueError):
@@ -280,8 +288,11 @@ def _read(
     storage: Storage, entries: list[ChunkEntry], chunks: dict[str, ChunkReader], workers: int,
     progress: Callable[[int], Any] | None, *, hashed: bool,
 ) -> tuple[list[ChunkEntry], Counts, Sums]:  # fmt: skip
-    """Read all chunks, and count and sum their records. Entries get the tiles of their row groups and, with `hashed`,
-    the SHA-256 of their chunk. Raises FormatError if the records differ from those that were converted."""
+    """Read all chunks, and count and sum their records; return the completed entries, the counts and the sums.
+
+    Entries get the tiles of their row groups and, with `hashed`, the SHA-256 of their chunk. Raises FormatError if the
+    records differ from those that were converted.
+    """
 
     def read(entry: ChunkEntry) -> tuple[ChunkEntry, Counts, Sums]:
         counts, sums, tiles = tallied(chunks[entry.path], None if entry.contigs else entry.reference_id)

@@ -1,4 +1,4 @@
-"""Reading again what a conversion has written, before it is committed."""
+"""Checks, before a dataset is committed, that its chunks hold the records that were written."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 
 def tallied(chunk: ChunkReader, reference_id: int | None) -> tuple[Counts, Sums, list[Sequence[int]]]:
-    """Read, check, count and sum the records of a chunk, and list the tiles of its row groups. Raises FormatError if
-    the records differ from those that were converted. `reference_id`: that of all records, or None."""
+    """Read, check, count and sum the records of a chunk, and list the tiles of its row groups.
+
+    `reference_id`: the reference id of all its records; None if they have different ones. Raises FormatError if the
+    records differ from those that were converted.
+    """
     counts, sums, tiles = Counts.zero(), Sums.zero(), list[Sequence[int]]()
     for group in chunk.stored_row_groups:
         block = checked_block(group)
@@ -35,8 +38,10 @@ def tallied(chunk: ChunkReader, reference_id: int | None) -> tuple[Counts, Sums,
 
 
 def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
-    """Read all chunks of a part, and compare their records with those that were converted, by their checksums, counts
-    and sums. Raises DatasetError if they differ."""
+    """Read all chunks of a part, and compare the checksums, counts and sums of their records with those of the part.
+
+    Raises DatasetError if they differ.
+    """
 
     references = [(name, length) for name, length in plan.references]
 

@@ -1,8 +1,8 @@
-"""Write a dataset anew: with other windows, another level, fewer records or tags, or elsewhere.
+"""Write a dataset again: with other windows, another level, fewer records or tags, or at another place.
 
-A chunk is copied as it is stored where a conversion of the same records would write the same. If only its level or its
+A chunk is copied in its stored form if a conversion of its records would write the same. If only its level or its
 encodings change, worker threads encode its row groups again, one by one. The records of other chunks are decoded, and
-cut into row groups as a conversion cuts them.
+cut into row groups again as in a conversion.
 """
 
 from __future__ import annotations
@@ -55,42 +55,43 @@ def rewrite(
     workers: int | str = "auto", overwrite: bool = False, verify: bool = False,
     progress: Callable[[int], None] | None = None, expect: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
-    """Write a dataset anew, in the format of this version, as `convert` writes its records.
+    """Write a dataset again, in the format of this version, as `convert` would write its records.
 
-    What does not change is copied as it is stored. After an error, nothing new opens as a dataset.
+    What does not change is copied in its stored form. If an error occurs, no incomplete dataset can be opened.
 
     Parameters
     ----------
     source
         Path or URI of a dataset, or of a chunk; or a list of chunks of one dataset.
     dataset
-        Path or URI of the dataset to write; another one than `source`.
+        Path or URI of the dataset to write. It must differ from `source`.
     chunk_size
         Length of a window in bp, as for `convert`; by default that of the source.
     level
         Compression level, 1 (fast) to 9 (small); by default that of the source.
     regions
-        Region strings: only records that overlap one of them, as `Dataset.query` gives them. The header stays whole.
+        Region strings. Only records that overlap one of them are written, as `Dataset.query` selects them. The header
+            is not reduced.
     regions_file
-        The same, of the intervals of a BED file.
+        BED file whose intervals are used in the same way.
     qualities, drop_tags
         As for `convert`.
     keep_tags
-        Names of the tags that stay; all others are dropped, but CG, which holds CIGARs.
+        Names of the tags to keep. All others are dropped, except CG, which holds long CIGARs.
     drop_read_groups
-        IDs of read groups: their records and their @RG lines are dropped.
+        IDs of read groups whose records and @RG lines are dropped.
     hash_paths
-        Whether paths of chunks are hashed, as for `convert`; by default as those of the source.
+        Whether the paths of chunks are hashed, as for `convert`; by default, as in the source.
     workers
         Number of threads, or "auto" for all available cores.
     overwrite
         Replace an existing dataset, as `convert` does.
     verify
-        Read what was written again before it is committed, and compare the records with those of the source.
+        Before the dataset is committed, read it again and compare its records with those of the source.
     progress
-        Called whenever a row group was read, with its number of bytes.
+        Called after each row group is read, with its number of bytes.
     expect
-        Called once with the number of bytes that will be read, if that is known.
+        Called once with the number of bytes that will be read, if it is known.
 
     Returns
     -------
@@ -144,14 +145,14 @@ def rewrite(
 
 
 def _warn(reader: DatasetReader, loss: Loss | None) -> None:
-    """Print what a user may not expect of the new dataset."""
+    """Print warnings about properties of the new dataset that a user may not expect."""
     if loss:
         show(reader.uri, f"{loss}: the records of the new dataset differ from those of the old one")
     warn_of_partial_header(reader)
 
 
 def _check_read_groups(reader: DatasetReader, names: Iterable[str]) -> None:
-    """Raise UsageError for a read group that neither the header nor the records have."""
+    """Raise UsageError for a read group that occurs neither in the header nor in the records."""
     lines = [line.rstrip(b"\r") for line in reader.header.text.split(b"\n") if line.startswith(b"@RG\t")]
     known = {field_of(line, b"ID") for line in lines}
     if sums := reader.manifest.sums:
@@ -174,8 +175,11 @@ def _regions(reader: DatasetReader, texts: Sequence[str], bed: str | None) -> Se
 
 
 class _Job(NamedTuple):
-    """A row group to read: `intervals`, if not None, are those that its records must overlap. `key`: that of its
-    chunk if the chunk stays as it is cut; None if its records are cut again."""
+    """A row group to read.
+
+    `intervals`: intervals that its records must overlap; None to keep all. `key`: the key of its chunk if the chunk
+    keeps its row groups; None if its records are cut into row groups again.
+    """
 
     group: RowGroup
     intervals: Any
@@ -183,7 +187,10 @@ class _Job(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A row group that stays as it is cut, or the records of one and the place of the last. `size`: stored bytes."""
+    """A row group that is kept (`group`), or its records and the place of the last one.
+
+    `size`: number of stored bytes.
+    """
 
     key: ChunkKey | None
     size: int
@@ -204,10 +211,10 @@ class _Rewriting(Conversion):
         told = self.reader.manifest
         self.same = self.reader.is_whole and self.regions is None and not self.loss
         self.told = (told.counts, told.sums) if self.same and told.sums is not None else None
-        """The counts and the sums of the records, if they are known."""
+        """The counts and sums of the records, if the manifest has them and they do not change; else None."""
 
     def rewritten(self, progress: Callable[[int], None] | None) -> parts.Part:
-        """Write the chunks."""
+        """Write the chunks, and return the part that lists them."""
         if self.told and is_same(self.reader, self.plan):
             return self._whole(list(copied(self.reader, self.reader.objects, self, progress)), *self.told)
         jobs = self.reader.fetched(self._jobs(), plan_all)
@@ -216,12 +223,15 @@ class _Rewriting(Conversion):
         return self._whole(part.chunks, *(self.told or (part.counts, part.sums)))
 
     def _whole(self, chunks: list[ChunkEntry], counts: Counts, sums: Sums | None) -> parts.Part:
-        """The part that has all chunks."""
+        """Return the part that has all chunks."""
         windows, truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated
         return parts.Part(windows, chunks, counts, truncated=truncated, sums=sums)
 
     def _jobs(self) -> Iterator[_Job]:
-        """Yield the row groups to read, in order. They have much memory once they are decoded, so none is kept here."""
+        """Yield the row groups to read, in order.
+
+        None is kept here, because they take much memory once they are decoded.
+        """
         reader, staying = self.reader, self._staying_chunks()
         if reader.is_whole and self.regions is None:
             for entry in reader.objects:
@@ -240,7 +250,7 @@ class _Rewriting(Conversion):
                 yield _Job(*chosen.pop(), key)
 
     def _staying_chunks(self) -> dict[str, ChunkKey]:
-        """The chunks whose row groups stay as they are cut if all of their records do, by path."""
+        """Return the chunks that keep their row groups if all of their records are kept: their keys by path."""
         if self.loss or not self.reader.is_whole or self.reader.manifest.chunk_size != self.plan.chunk_size:
             return {}
         keys = {entry.path: (entry.reference_id, entry.start) for entry in self.reader.objects}
@@ -248,7 +258,7 @@ class _Rewriting(Conversion):
         return {path: key for path, key in keys.items() if before.path(*key) == after.path(*key)}
 
     def _read(self, job: _Job) -> _Read:
-        """Decode, check and reduce the records of a row group that is not copied."""
+        """Decode, check and reduce the records of a row group, unless it is kept."""
         group, intervals, key = job
         size = group.zone.hot + group.zone.cold
         if key is not None:
@@ -263,7 +273,7 @@ class _Rewriting(Conversion):
         return _Read(None, size, None, self.loss.applied(block) if self.loss else block, place)
 
     def _decoded(self, group: RowGroup) -> tuple[RecordBlock, tuple[int, int]]:
-        """The records of a row group, and the place of the last. Raises FormatError if they are invalid."""
+        """Return the records of a row group, and the place of the last one. Raises FormatError if they are invalid."""
         block = group.valid_block(len(self.plan.references))
         try:
             return block, check_order(block, references=self.reader.references)
@@ -283,7 +293,7 @@ class _Rewriting(Conversion):
                 yield Task(key, number, read.size, [], read.group)
 
     def _in_order(self, found: Iterable[_Read]) -> Iterator[RecordBlock]:
-        """Yield blocks of records, which must be in order across row groups."""
+        """Yield blocks of records. Raises FormatError if they are out of order across row groups."""
         place = (0, -1)
         for read in found:
             assert read.block is not None
@@ -295,7 +305,7 @@ class _Rewriting(Conversion):
             yield read.block
 
     def compressed(self, task: Task) -> Result:
-        """A row group, copied or encoded."""
+        """Return a row group, copied or encoded."""
         if (group := task.stored) is None:
             return super().compressed(task)
         footer = group.chunk.footer
@@ -307,5 +317,5 @@ class _Rewriting(Conversion):
         return Result(task.key, copied, counts, sums)
 
     def tallied(self, block: Any, reference_id: int) -> tuple[Counts, Sums]:
-        """Count and sum records, unless their numbers are known."""
+        """Count and sum records, unless their counts and sums are known."""
         return (Counts.zero(), Sums.zero()) if self.told else super().tallied(block, reference_id)

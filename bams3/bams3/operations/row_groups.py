@@ -14,7 +14,7 @@ from bams3.dataset.layout import UNPLACED
 
 
 class UncodedRowGroup:
-    """A row group under construction. `start`: of its chunk's window (0 for reads without a position)."""
+    """A row group under construction. `start`: start of its chunk's window (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
         self.reference_id = reference_id
@@ -22,7 +22,7 @@ class UncodedRowGroup:
         self.records = 0
         self.size = 0
         self._blocks: list[Any] = []
-        # A RecordBlock, and which of its records were taken last.
+        # A RecordBlock, and the range of its records that were taken last.
         self._last: tuple[Any, int, int] | None = None
 
     @property
@@ -30,7 +30,7 @@ class UncodedRowGroup:
         return self.records == layout.ROW_GROUP_RECORDS or self.size >= layout.ROW_GROUP_BYTES
 
     def take(self, block: Any, first: int, last: int) -> int:
-        """Take as many of the block's records [first, last) as fit, at least one; return their end."""
+        """Take as many of the block's records [first, last) as fit, but at least one; return the end of those taken."""
         offsets = block.offsets
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
         limit = offsets[first] + layout.ROW_GROUP_BYTES - self.size
@@ -59,10 +59,10 @@ class UncodedRowGroup:
 
 
 class StoredRowGroup(NamedTuple):
-    """A row group of a dataset among the records to be cut. It is copied where the cuts before and behind it stay.
+    """A row group of a dataset among the records to be cut. It is copied if row groups still end at its borders.
 
-    `reference_id`, `start`: as of an `UncodedRowGroup`. `copied`: it as it is stored; `decoded`: its records. `group`:
-    as its dataset knows it.
+    `reference_id`, `start`: as in an `UncodedRowGroup`. `copied`: returns the row group in its stored form. `decoded`:
+    returns its records. `group`: the row group of its dataset.
     """
 
     reference_id: int
@@ -74,12 +74,12 @@ class StoredRowGroup(NamedTuple):
 
     @property
     def window(self) -> int:
-        """The window of 2^17 bp in which it begins."""
+        """The number of the window of 2^17 bp in which the row group begins."""
         return 0 if self.reference_id == UNPLACED else max(self.zone.min_pos, 0) >> layout.ROW_GROUP_SHIFT
 
     @property
     def reach(self) -> float:
-        """The last position at which one more record would belong to it, if it comes after the row group's own."""
+        """The last position at which a further record, after the row group's own, would still belong to it."""
         if is_full(self.zone):
             return -inf if self.reference_id == UNPLACED else self.zone.max_pos
         if self.reference_id == UNPLACED or self.zone.records < layout.SMALL_ROW_GROUP:
@@ -91,18 +91,28 @@ def cut_row_groups(
     blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int],
     shared: dict[int, int] | None = None,
 ) -> Iterator[Any]:  # fmt: skip
-    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
-    contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
-
-    A `StoredRowGroup` among the blocks is yielded as it is if the row group before it ends there. Otherwise its records
-    are cut like others.
+    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule.
 
     A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
     In a window that contigs share, it ends with a contig unless it is small.
+
+    A `StoredRowGroup` among the blocks is yielded unchanged if the row group before it ends there. Otherwise, its
+    records are cut like the others.
+
+    Parameters
+    ----------
+    blocks
+        Sorted RecordBlocks, and StoredRowGroups between them.
+    chunk_size
+        Length of a window in bp.
+    lengths
+        Lengths of the contigs in bp, by reference id.
+    shared
+        For each contig that shares a window, the reference id of the first contig in that window.
     """
     group: UncodedRowGroup | None = None
-    group_window = 0  # of its last record; among contigs that share one, the contig
-    last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
+    group_window = 0  # the window of its last record; the contig of that record if contigs share the window
+    last_of = (layout.UNPLACED, 0)  # a reference id, and the start of the last window of that contig
     for block in blocks:
         if isinstance(block, StoredRowGroup):
             if group and not _ends_before(block, group, group_window):
@@ -132,7 +142,7 @@ def cut_row_groups(
                     yield group
                     group = None
                 group = group or UncodedRowGroup(reference_id, start)
-                if is_shared:  # as many contigs as it needs to be large enough
+                if is_shared:  # take as many contigs as the row group needs to be large enough
                     stop = min(first + max(enough - group.records, 1), last)
                     stop, window = end_of_contig(block, stop - 1)
                 first, group_window = group.take(block, first, stop), window
@@ -144,14 +154,14 @@ def cut_row_groups(
 
 
 def _ends_before(stored: StoredRowGroup, group: UncodedRowGroup, window: int) -> bool:
-    """Whether a row group, the last record of which is in this window of 2^17 bp, ends where a stored one begins."""
+    """Tell whether a row group, whose last record is in this window of 2^17 bp, ends where a stored one begins."""
     return (group.reference_id, group.start) != (stored.reference_id, stored.start) or (
         window != stored.window and group.records >= layout.SMALL_ROW_GROUP
     )
 
 
 def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
-    """Tell whether a row group may end where the next one of its chunk begins; both are zone maps."""
+    """Tell, from their zone maps, whether a row group may end where the next one of its chunk begins."""
     windows = (
         max(zone.max_pos, 0) >> layout.ROW_GROUP_SHIFT,
         max(after.min_pos, 0) >> layout.ROW_GROUP_SHIFT,
@@ -164,7 +174,7 @@ def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
 
 
 def is_full(zone: ZoneMap) -> bool:
-    """Tell whether a row group ends wherever its last record is."""
+    """Tell whether a row group is full, so that it may end at any position."""
     return zone.records == layout.ROW_GROUP_RECORDS or zone.bytes >= layout.ROW_GROUP_BYTES
 
 
@@ -173,8 +183,10 @@ ChunkKey = tuple[int, int]
 
 
 class Task(NamedTuple):
-    """The records of row group `number` of a chunk, to be encoded; or `stored`, a row group to be copied as it is.
-    `size`: bytes of the records, or stored bytes."""
+    """The records of row group `number` of a chunk, to be encoded; or `stored`, a row group to be copied.
+
+    `size`: number of bytes of the records, or of the stored row group.
+    """
 
     key: ChunkKey
     number: int

@@ -1,6 +1,6 @@
 """The sections SN, IS and MAPQ of `samtools stats`: FLAGs, mapping qualities and insert sizes.
 
-Sequences and base qualities are not read, so the numbers that need them are left out.
+Sequences and base qualities are not read, so numbers that need them are left out.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 
-# samtools' limits: larger inserts are counted as LARGEST_INSERT; mean and deviation are over the MAIN_BULK of pairs.
+# Limits of samtools: larger inserts are counted as LARGEST_INSERT; mean and deviation are taken over the MAIN_BULK of
+# pairs.
 LARGEST_INSERT = 8000
 MAIN_BULK = 0.99
 
 _COLUMNS = ("tlen", "l_seq")  # columns needed besides the hot ones
 
-# samtools' comments on lines of SN.
+# Comments that samtools writes on lines of SN.
 _REMARKS = {
     "raw total sequences": "excluding supplementary and secondary reads",
     "is sorted": "sorted by coordinate",
@@ -58,9 +59,9 @@ def samtools_stats(
     workers: int = 1,
     progress: Callable[[int], Any] | None = None,
 ) -> str:
-    """Return the text, for all records or those that overlap `regions`, each once.
+    """Return the text for all records, or for those that overlap `regions`. Each record counts once.
 
-    `workers` threads count row groups, and `progress` is called with their numbers of records.
+    `workers` threads count row groups, and `progress` is called with the number of records of each.
     """
 
     def count(job: tuple[RowGroup, Intervals]) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
@@ -81,9 +82,10 @@ def samtools_stats(
 
 
 def _count(group: RowGroup, chosen: Any) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
-    """Count the `chosen` records (an index of arrays) of a row group.
+    """Count the `chosen` records of a row group (a slice or a mask).
 
-    Returns numbers by name in SN, reads by mapping quality, and reads by orientation and insert size.
+    Returns the numbers by their name in SN, the reads by mapping quality (shape (256,)), and the reads by orientation
+    and insert size (see `_inserts`).
     """
     flag, mapq = np.asarray(group.flag, np.int64)[chosen], np.asarray(group.mapq, np.int64)[chosen]
     has_bases = np.asarray(group.l_seq)[chosen] > 0
@@ -133,7 +135,7 @@ def _inserts(
 ) -> np.ndarray:
     """Count reads of pairs by orientation (inward, outward, other) and insert size: shape (3, LARGEST_INSERT + 1).
 
-    `distance`: from the start of each read to that of its mate.
+    `distance`: distance in bp from the start of each read to the start of its mate.
     """
     unwanted = SECONDARY | SUPPLEMENTARY | UNMAP | MUNMAP
     size = np.minimum(np.abs(tlen), LARGEST_INSERT)
@@ -184,7 +186,7 @@ def _text(counts: dict[str, int], mapping_qualities: np.ndarray, inserts: np.nda
 
 
 def _main_bulk(pairs: np.ndarray) -> tuple[int, float, float]:
-    """Return how many insert sizes, from 0, hold the main bulk of the pairs; and the mean and deviation over these."""
+    """Return the number of insert sizes, from 0, that hold the main bulk of the pairs, and their mean and deviation."""
     total = int(pairs.sum())
     if not total:
         return 0, 0.0, 0.0

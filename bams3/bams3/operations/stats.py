@@ -37,7 +37,7 @@ _FLAGSTAT_LINES = (
 
 
 def counts_in(dataset: DatasetReader, regions: Iterable[Region], workers: int = 1) -> Counts:
-    """Read the records that overlap any of `regions`, and return the counts of them."""
+    """Read the records that overlap any of `regions`, and return their counts."""
     from bams3.bam.regions import RegionTable
     from bams3.select.query import RecordFilter, query
 
@@ -68,7 +68,7 @@ def _percent(part: int, whole: int) -> str:
 def idxstats(dataset: DatasetReader, counts: Counts | None = None) -> str:
     """Return the text of `samtools idxstats`: name, length, mapped and unmapped records of every reference.
 
-    `counts`, here and below: those of some of the dataset's records, if not of all.
+    `counts`, here and below: the counts of some of the dataset's records; by default, those of all records.
     """
     by_reference = (counts or dataset.counts).by_reference
     lines = []
@@ -80,7 +80,10 @@ def idxstats(dataset: DatasetReader, counts: Counts | None = None) -> str:
 
 
 def as_dict(dataset: DatasetReader, counts: Counts | None = None) -> dict[str, Any]:
-    """Return all counts as JSON, and what of the dataset is stored; the names are those of flagstat's JSON output."""
+    """Return all counts as a document for JSON, with the names of flagstat's JSON output.
+
+    Without `counts`, the document also has the number of chunks, the size in bytes and the chunk size of the dataset.
+    """
     from bams3.dataset.counts import FLAGSTAT
 
     manifest = dataset.manifest
@@ -107,12 +110,12 @@ def as_dict(dataset: DatasetReader, counts: Counts | None = None) -> dict[str, A
 
 
 def to_json(dataset: DatasetReader, counts: Counts | None = None) -> str:
-    """The same as text."""
+    """Return all counts as JSON text; see `as_dict`."""
     return json.dumps(as_dict(dataset, counts), indent=2) + "\n"
 
 
 def summary(dataset: DatasetReader, counts: Counts | None = None) -> str:
-    """Return a short summary as text for people."""
+    """Return a short, readable summary."""
     manifest = dataset.manifest
     whole = counts is None
     counts = counts or dataset.counts

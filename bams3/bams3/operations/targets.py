@@ -1,4 +1,4 @@
-"""Files of targets, read as by bcftools: the file's name determines the meaning of its columns."""
+"""Files of targets, read as bcftools reads them: the name of a file determines the meaning of its columns."""
 
 import gzip
 import zlib
@@ -12,7 +12,10 @@ Interval = tuple[str, int, int]
 
 
 class Targets:
-    """Intervals, (contig, start, end), searchable by position; those of a contig are sorted and do not overlap."""
+    """Intervals (contig, start, end) that can be searched by position.
+
+    Those of a contig are sorted and do not overlap.
+    """
 
     def __init__(self, intervals: Iterable[Interval]) -> None:
         self._by_contig: dict[str, list[Interval]] = {}
@@ -37,10 +40,10 @@ _VCF = (".vcf", ".vcf.gz")
 
 
 def read_targets(data: bytes, path: str) -> list[Interval]:
-    """Return the targets of a file as (contig, start, end), 0-based half-open, sorted within each contig.
+    """Return the targets of a file as (contig, start, end), 0-based and half-open, sorted within each contig.
 
     Overlapping and adjacent targets are merged. A `.bed` file has 0-based, half-open intervals; a `.vcf` has 1-based
-    positions; any other file has 1-based positions or closed intervals. Each may be gzipped. Raises UsageError for a
+    positions; any other file has 1-based positions or closed intervals. All may be gzipped. Raises UsageError for a
     malformed line.
     """
     if data[:2] == b"\x1f\x8b":

@@ -1,15 +1,16 @@
-"""Where variants may be called: `bcftools mpileup | bcftools call -v` writes no record anywhere else.
+"""The positions where `bcftools mpileup | bcftools call -v` may call variants. It writes no records anywhere else.
 
-bcftools writes a record only where a read that it uses has a base other than the reference's, or an insertion or a
-deletion after its base. What it writes there depends on other positions in three ways:
+bcftools writes a record only where a read that it uses has a base that differs from the reference, or an insertion or
+deletion after its base. What it writes there depends on other positions in three ways, so these are kept as well:
 
-- It recalibrates qualities (BAQ) at the first position where a read lies beside enough reads with insertions, deletions
-  or skips: so all positions of such reads are kept.
-- It takes BQBZ and MQSBZ of an indel from the last position with a mismatch: these positions are kept.
-- It draws random numbers where a sample has more than 255 reads: these positions are kept.
+- It recalibrates qualities (BAQ) at the first position where enough of the overlapping reads have insertions, deletions
+  or skips. All positions of such reads are kept.
+- It takes BQBZ and MQSBZ of an indel from the last position with a mismatch. These positions are kept.
+- It draws random numbers where a sample has more than 255 reads. These positions are kept.
 
-It also leaves out reads that overlap no target, on which its depth limit and the qualities of mates may depend. So a
-position of each read is kept. Options with which all this is not known to hold turn it off.
+bcftools also skips reads that overlap no target, although its depth limit and the qualities of mates may depend on
+them. So at least one position of each read is kept. With options for which this is not known to hold, all positions
+are kept (see `is_safe`).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 TILE = 1 << 21
-"""Positions that are looked at at a time: 16 bytes each."""
+"""Number of positions that are examined at a time. Each takes 16 bytes."""
 DEEP = 255
-"""Reads of a sample among which bcftools chooses at random if there are more."""
+"""Number of reads of a sample above which bcftools chooses among them at random."""
 
 _MPILEUP = {
     *"aABCdEFILmMopPqQsSUx", "e", "h", "nu", "lu", "rf", "ns", "ff", "ls", "skip-any-unset", "skip-all-unset",
@@ -43,7 +44,7 @@ _CALL = {*"acfFGmMnNpPsSvVXY", "ploidy", "ploidy-file", "group-samples-tag"}
 
 
 def is_safe(mpileup: Options, call: Options) -> bool:
-    """Tell whether the result cannot depend on positions that `varying` leaves out."""
+    """Tell whether, with these options, the result can't depend on positions that `varying` leaves out."""
     chosen = {word.option for word in call.given}
     return "v" in chosen and chosen <= _CALL and {word.option for word in mpileup.given} <= _MPILEUP
 
@@ -51,9 +52,9 @@ def is_safe(mpileup: Options, call: Options) -> bool:
 def varying(
     readers: Sequence[DatasetReader], intervals: Sequence[Interval], fasta: str
 ) -> Iterator[Interval]:
-    """Yield the parts of intervals, which are in order, where variants may be called, and a position of each read.
+    """Yield the parts of sorted intervals where variants may be called, and a position of each read.
 
-    Raises UsageError if the FASTA file cannot be read, FormatError if a dataset is damaged.
+    Raises UsageError if the FASTA file can't be read, and FormatError if a dataset is damaged.
     """
     reference = Fasta(fasta)
     for tile in _tiles(intervals):
@@ -61,7 +62,7 @@ def varying(
 
 
 def _tiles(intervals: Sequence[Interval]) -> Iterator[list[Interval]]:
-    """Group intervals, cut where they are long, so that each group spans at most TILE positions of one contig."""
+    """Group intervals so that each group spans at most TILE positions of one contig. Long intervals are cut."""
     tile: list[Interval] = []
     for contig, start, end in intervals:
         while start < end:

@@ -1,4 +1,4 @@
-"""Verification of a dataset: every checksum, count and window; and every record, if its source is given."""
+"""Verification of a dataset: every checksum, count and window, and every record if the source is given."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,10 +31,29 @@ def verify(
     dataset: DatasetReader, against: Any = None, *, workers: int = 1, reference: str | None = None,
     progress: Callable[[int], None] | None = None, strict: bool = False,
 ) -> Iterator[str]:  # fmt: skip
-    """Yield one line per problem; none if all is well. `against`: a source to compare every record with;
-    `strict`: also compare every object with its SHA-256, and report those that the manifest does not name.
+    """Yield one line for each problem of a dataset; none if it is intact.
 
-    Raises FormatError if the dataset can't be read at all.
+    Parameters
+    ----------
+    dataset
+        The dataset, or chunks of one.
+    against
+        A source whose records are compared with those of the dataset, if given.
+    workers
+        Number of threads.
+    reference
+        FASTA file of a CRAM source.
+    progress
+        Called with the number of records of each row group.
+    strict
+        Also compare every object with its SHA-256, and report objects that do not belong to the dataset.
+
+    Raises
+    ------
+    FormatError
+        If the dataset can't be read at all.
+    UsageError
+        If single chunks are given, and the options need the whole dataset.
     """
     if strict:
         yield from _unvouched(dataset, workers)
@@ -73,7 +92,7 @@ Job = tuple[RowGroup, ChunkEntry]
 
 
 def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
-    """Yield all row groups, prefetched if the dataset is remote; an error replaces a chunk that can't be fetched."""
+    """Yield all row groups, prefetched if the dataset is remote. For a chunk that can't be fetched, yield the error."""
     left = deque(dataset.objects)
     while left:
         try:
@@ -90,7 +109,7 @@ def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job
     for entry in entries:
         for group in dataset.stored_chunk(entry).stored_row_groups:
             if group.number == 0:
-                group.cold = (0, sum(group.cold))  # beginning with the magic
+                group.cold = (0, sum(group.cold))  # includes the magic number
             yield group, entry
 
 
@@ -128,7 +147,7 @@ def _check_header(
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
         return
-    if footer.dataset != dataset.manifest.header_id:  # that of an earlier header, which is not kept
+    if footer.dataset != dataset.manifest.header_id:  # it has an earlier header, which is not kept
         return
     expected = lines().kept(
         [reference for reference, _, _ in footer.references],
@@ -155,7 +174,7 @@ def _check_chunk(
     if entry.contigs:
         return [*problems, *_check_ends(chunk)]
     if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1] and dataset.is_whole:
-        following.append(entry.zones[-1])  # check the last one as if another followed
+        following.append(entry.zones[-1])  # check the last row group as if another one followed
         if len(following) != layout.UNPLACED_ROW_GROUPS:
             problems.append(f"{chunk.name}: it should have {layout.UNPLACED_ROW_GROUPS} row groups")
     for number, (zone, after) in enumerate(zip(entry.zones, following, strict=False)):
@@ -165,7 +184,7 @@ def _check_chunk(
 
 
 def _check_ends(chunk: StoredChunk) -> Iterator[str]:
-    """Yield a problem for each row group of a chunk that contigs share which ends too early."""
+    """Yield a problem for each row group that ends too early, in a chunk that contigs share."""
     for number, (group, after) in enumerate(pairwise(chunk.footer.row_groups)):
         ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SHARED_ROW_GROUP
         if not ends and not is_full(group.zone):
@@ -173,7 +192,7 @@ def _check_ends(chunk: StoredChunk) -> Iterator[str]:
 
 
 def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
-    """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
+    """Return the problems of a row group: encode its records (`block`) again, and compare the results."""
     problems = []
     told = group.entry
     encodings = group.chunk.footer.encodings
@@ -184,7 +203,8 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
         is_wrong = [list(contig) for contig in zone] != told.contigs
     else:
         streams, zone, references, read_groups = encode(block, group.stored_reference_id, level, encodings)
-        without_streams = told.zone._replace(hot=0, cold=0)  # their sizes are checked with the footer
+        # The sizes of streams are checked with the footer.
+        without_streams = told.zone._replace(hot=0, cold=0)
         is_wrong = zone != without_streams
     if is_wrong:
         problems.append(f"{group.name}: its zone map is wrong")
@@ -205,7 +225,7 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
 
 
 def _is_sorted(group: RowGroup) -> bool:
-    """Whether the positions of a row group ascend, in each contig that shares it."""
+    """Tell whether the positions of a row group ascend, in each contig that shares it."""
     pos = group.pos
     ends = accumulate((contig[1] for contig in group.entry.contigs), initial=0)
     for start, end in pairwise(ends) if group.entry.contigs else [(0, len(pos))]:
@@ -215,7 +235,7 @@ def _is_sorted(group: RowGroup) -> bool:
 
 
 def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
-    """Return the prefixes of the streams that this version would encode otherwise. (Their records are checked.)"""
+    """Return the prefixes of streams that this version encodes differently. (The records in them are still checked.)"""
     encodings = group.chunk.footer.encodings
     return tuple(
         prefix for field, earlier in EARLIER_ENCODINGS.items() for prefix in earlier.get(encodings[field], ())
@@ -223,7 +243,7 @@ def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
 
 
 def _cut_again(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> Iterator[Any]:
-    """Yield the row groups into which a row group's records would be cut."""
+    """Yield the row groups into which the records of a row group would be cut now."""
     shared = {contig[0]: entry.reference_id for contig in group.entry.contigs}
     return cut_row_groups([block], dataset.manifest.chunk_size, _lengths(group), shared)
 

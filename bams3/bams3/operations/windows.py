@@ -1,4 +1,4 @@
-"""The windows that a conversion covers: those of a batch, or those that the user names; and their reads."""
+"""The windows that a conversion covers (those of a batch, or those that the user names), and the reads in them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from bams3.sources.inputs import Mapper, Source
 from bams3.sources.meter import size_of
 
 MANY_WINDOWS = 1 << 16
-"""With more windows than this, the sizes of contigs are asked for before those of windows."""
+"""With more windows than this, the sizes of contigs are determined before those of windows."""
 
 
 def part_name(plan: Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None) -> str | None:
-    """Return the name of the part that a conversion of these windows leaves; None if it is of the whole source."""
+    """Return the name of the part that a conversion of these windows writes; None if the whole source is converted."""
     if batch:
         return f"{batch[0]:06d}-of-{batch[1]:06d}"
     if windows:
@@ -29,8 +29,10 @@ def part_name(plan: Plan, batch: tuple[int, int] | None, windows: Sequence[Windo
 
 
 def _parse_windows(plan: Plan, texts: Sequence[str]) -> list[Window]:
-    """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
-    on chunk boundaries."""
+    """Return the windows that the regions cover, with adjacent ones merged.
+
+    Raises UsageError for a region that does not begin and end at chunk boundaries.
+    """
     from bams3.bam.regions import Region, merge_regions, parse_regions
 
     wanted: list[Window] = []
@@ -57,7 +59,7 @@ def _parse_windows(plan: Plan, texts: Sequence[str]) -> list[Window]:
 def chosen_windows(
     plan: Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
 ) -> list[Window] | None:
-    """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
+    """Return the windows of a batch, or the requested ones, with adjacent ones merged. None means all windows."""
     if batch:
         chosen = layout.batch(plan.grid, sizes_of(plan.grid, source), *batch)
         return list(chosen.runs())  # type: ignore[attr-defined]
@@ -65,8 +67,11 @@ def chosen_windows(
 
 
 def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
-    """Estimate by the index how many bytes of the source fall into each window. If there are very many windows, most
-    are empty: whole contigs are measured first, then ever shorter runs of those that have data."""
+    """Estimate, from the index of the source, how many of its bytes fall into each window.
+
+    If there are very many windows, most are empty. Then whole contigs are measured first, and after that shorter and
+    shorter runs of windows that have data.
+    """
     if grid.shared:
         places = list(expanded(grid, grid))
         totals = [0] * len(grid)
@@ -88,7 +93,7 @@ def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
 
 
 def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int, Window]]:
-    """Yield windows with their numbers; in place of one that contigs share, all of each contig, with that number."""
+    """Yield windows with their numbers. A window that contigs share is replaced by one whole window for each contig."""
     for number, window in enumerate(windows):
         sharing = grid.sharing(window.reference_id) if window.reference_id != UNPLACED else range(1)
         if len(sharing) == 1:
@@ -98,15 +103,17 @@ def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int
 
 
 def size_to_read(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
-    """Return the number of bytes of the source at `path` that will be read, if it is known; None: all windows. For some
-    windows, it is about that, by the source's index."""
+    """Return the number of bytes of the source at `path` that will be read; None if it is unknown.
+
+    `windows`: the windows to read; None: all. For some windows, the number is an estimate from the source's index.
+    """
     if windows is None:
         return size_of(path)
     return sum(source.sizes([place for _, place in expanded(plan.grid, windows)])) or None
 
 
 def blocks_of(source: Source, plan: Plan, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
-    """Yield blocks of the reads of some windows, in order, through the source's index."""
+    """Yield blocks of the reads in some windows, in order, by means of the source's index."""
     ends = [_to_the_end(plan, window) for window in windows]
     places = [place for _, place in expanded(plan.grid, ends)]
     source.will_read(places)
@@ -118,7 +125,7 @@ def blocks_of(source: Source, plan: Plan, windows: Sequence[Window], mapper: Map
 
 
 def _to_the_end(plan: Plan, window: Window) -> Window:
-    """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
+    """Extend the last window of a contig to LAST, because it also holds reads past the contig's end."""
     if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
         return window
     return window._replace(end=LAST)

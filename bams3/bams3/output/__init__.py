@@ -1,1 +1,1 @@
-"""Output of alignments and text: SAM, BAM and CRAM, in files that are written completely or not at all."""
+"""Output of alignments (SAM, BAM and CRAM) and text, to files that are written completely or not at all."""

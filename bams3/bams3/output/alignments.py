@@ -1,4 +1,4 @@
-"""Write records as SAM, BAM or CRAM, to standard output or to a file that appears complete or not at all."""
+"""Writing of records as SAM, BAM or CRAM, to standard output or to a file that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
-BLOCKS = 32  # of BGZF that a thread compresses at a time
-AT_ONCE = 512  # records that are formatted as SAM at a time
+BLOCKS = 32  # number of BGZF blocks that a thread compresses at a time
+AT_ONCE = 512  # number of records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
 }  # fmt: skip
-"""Suffixes of the indexes that a file may have; the first is the one that samtools view --write-index writes."""
+"""Suffixes of the indexes that a file may have. The first one is that of the index that
+`samtools view --write-index` writes."""
 
 
 def write_alignments(
@@ -45,13 +46,37 @@ def write_alignments(
 ) -> None:
     """Write blocks of records in order.
 
-    `out`: a path, `-` for stdout, or a binary file. `with_header`: include the header in SAM; the other formats always
-    have it. `level`: BGZF level of `bam` and `sam.gz`, 0 to 9; `ubam` is uncompressed. `pg_line`: an @PG line to add
-    to the header. `reference`: the FASTA file that a CRAM is compressed against; without one it embeds its bases.
-    `workers`: number of threads that format or compress, or a pool shared with the producer of the blocks.
-    `overwrite`: replace `out` if it exists, and remove its indexes. `write_index`: index it as `samtools view` does;
-    this takes the path of a local file.
-    Raises UsageError for an `out` that may not be written, OSError if it can't be.
+    Parameters
+    ----------
+    blocks
+        RecordBlocks.
+    header
+        The header of the records.
+    out
+        A path or URI, `-` for standard output, or an open binary file.
+    format
+        The output format. `ubam` is uncompressed BAM.
+    with_header
+        Whether SAM has a header. The other formats always have one.
+    level
+        BGZF level of `bam` and `sam.gz`, 0 to 9.
+    workers
+        Number of threads that format or compress, or a pool that is shared with the producer of the blocks.
+    pg_line
+        An @PG line to add to the header.
+    reference
+        FASTA file against which a CRAM is compressed. Without it, the CRAM stores its bases itself.
+    overwrite
+        Replace `out` if it exists, and remove its indexes.
+    write_index
+        Write an index as `samtools view --write-index` does. `out` must be the path of a local file.
+
+    Raises
+    ------
+    UsageError
+        If `out` may not be written.
+    OSError
+        If writing fails.
     """
     if write_index:
         with _index_of(out, format, overwrite):
@@ -79,13 +104,13 @@ def write_alignments(
 
 
 def index_name(out: str, format: str) -> str:
-    """Return the name of the index that `write_alignments` writes beside `out`."""
+    """Return the name of the index that `write_alignments` writes next to `out`."""
     return out + _INDEXES[format][0]
 
 
 @contextmanager
 def _index_of(out: str | BinaryIO, format: Format, overwrite: bool) -> Iterator[None]:
-    """After the context, index the file that was written in it."""
+    """Context manager: at the end, index the file that was written."""
     from bams3.sources.process import SamtoolsProcess
 
     if not isinstance(out, str) or is_remote(out) or out == "-" or is_special(out):
@@ -121,7 +146,7 @@ def _sam(
 
 
 def _small_blocks(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
-    """Yield the records in blocks so small that their text fits in the cache, and its memory is used again."""
+    """Yield the records in blocks so small that their text fits in the CPU's cache, and its memory is reused."""
     for block in blocks:
         for start in range(0, len(block), AT_ONCE):
             yield block[start : start + AT_ONCE]
@@ -135,7 +160,7 @@ def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
 
 
 def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
-    """Yield BGZF of the concatenated `parts`, ending with the end-of-file marker."""
+    """Yield the BGZF of the concatenated `parts`, with the end-of-file marker at the end."""
     from bams3.output.bgzf import MAX_INPUT, block_parts
     from bams3.sources.bgzf import EOF_MARKER
 
@@ -150,7 +175,7 @@ def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[b
 
 
 def _portions(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
-    """Yield the bytes of `parts` in portions of `size` bytes, as views, not copies; the last one may be shorter."""
+    """Yield the bytes of `parts` in portions of `size` bytes, as views without copying. The last one may be shorter."""
     portion: list[memoryview] = []
     room = size
     for part in parts:
@@ -183,7 +208,7 @@ def _write_cram(
 
 @contextmanager
 def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
-    """Yield the reading end of a pipe into which a thread writes `parts`; the thread's errors are raised here."""
+    """Context manager: yield the read end of a pipe into which a thread writes `parts`. Its errors are raised here."""
     readable, writable = os.pipe()
     with feeding(open(writable, "wb", buffering=0), parts), open(readable, "rb") as pipe:
         yield pipe
@@ -191,7 +216,7 @@ def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
 
 @contextmanager
 def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
-    """Write `parts` to `pipe` in a thread, and close it; the thread's errors are raised here.
+    """Context manager: write `parts` to `pipe` in a thread, which then closes it. Its errors are raised here.
 
     The other end of the pipe must be closed, or read to its end, before the context exits.
     """
@@ -202,6 +227,6 @@ def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
         yield
     finally:
         feeder.join()
-        left = isinstance(sys.exc_info()[1], GeneratorExit)  # the reader has seen enough
+        left = isinstance(sys.exc_info()[1], GeneratorExit)  # the reader needs no more
         if feeder.failure and not left:
             raise feeder.failure

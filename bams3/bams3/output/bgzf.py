@@ -8,11 +8,11 @@ from isal import isal_zlib
 from bams3.sources.bgzf import EOF_MARKER, FOOTER, U16
 
 MAX_INPUT = 65280
-"""Maximum bytes of data in a block, as in bgzip; even uncompressed they fit in a block of 65,536 bytes."""
+"""Greatest number of bytes of data in a block, as in bgzip. Even uncompressed, they fit in a block of 65,536 bytes."""
 
 
 class BlockWriter:
-    """Writes BGZF blocks to a binary file; `close` writes the last ones and leaves the file itself open."""
+    """Writes BGZF blocks to a binary file. `close` writes the last blocks, but does not close the file."""
 
     def __init__(self, file: BinaryIO, level: int = 6) -> None:
         self._file = file
@@ -45,12 +45,12 @@ class BlockWriter:
 
 
 def compress_block(data: Any, level: int) -> bytes:
-    """Compress at most `MAX_INPUT` bytes to one BGZF block. Level 0 stores; 1 to 3 use ISA-L, 4 to 9 zlib."""
+    """Compress at most `MAX_INPUT` bytes to one BGZF block. Level 0 only stores; 1 to 3 use ISA-L, 4 to 9 zlib."""
     return b"".join(block_parts(data, level))
 
 
 def block_parts(data: Any, level: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """The same as consecutive parts of the block."""
+    """Return the same block as consecutive parts."""
     if len(data) > MAX_INPUT:
         raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
     deflated = _deflate(data, level)

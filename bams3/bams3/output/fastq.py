@@ -1,4 +1,4 @@
-"""Write reads as FASTQ: samtools collate brings mates together, samtools fastq writes them."""
+"""Writing of reads as FASTQ: samtools collate groups mates, and samtools fastq writes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PORTION = 1 << 20
 _IN_MEMORY = 1 << 20
-"""Number of reads that may be sorted in memory."""
+"""Number of reads that may be sorted in memory at a time."""
 
 
 def write_fastq(
@@ -35,15 +35,35 @@ def write_fastq(
     records: int,
     level: int,
 ) -> None:
-    """Write the reads in `blocks` as `samtools fastq` does with `options`; it takes what they leave to -F.
+    """Write the reads in `blocks` as `samtools fastq` does.
 
-    `files`: for its options -0, -1, -2 and -s, the path or URI to write, or `-`. Files whose
-    names end in .gz are compressed as BGZF of this `level`. They appear complete, all or none. `records`: about how
-    many there are; the reads wait for their mates in temporary files, each small enough to be sorted in memory.
-    Raises SourceError with samtools' message if it fails, UsageError for a file that may not be written.
+    The files appear complete, and either all or none of them. The reads wait for their mates in temporary files that
+    are small enough to be sorted in memory.
+
+    Parameters
+    ----------
+    blocks, header
+        The records and their header.
+    files
+        The path or URI to write, or `-`, for the options -0, -1, -2 and -s of samtools. Files whose names end in .gz
+        are compressed as BGZF.
+    options
+        Further options of `samtools fastq`.
+    records
+        Approximate number of records.
+    level
+        BGZF level.
+
+    Raises
+    ------
+    SourceError
+        With the message of samtools, if it fails.
+    UsageError
+        If a file may not be written.
     """
     with ExitStack() as stack:
-        stdout = stack.enter_context(open_output("-"))  # the first: if its reader leaves, no file must appear
+        # Opened first: if its reader leaves, no file must appear.
+        stdout = stack.enter_context(open_output("-"))
         places = {
             name: stack.enter_context(open_output(name))
             for name in dict.fromkeys(files.values())
@@ -64,7 +84,7 @@ def write_fastq(
         command = ["fastq", *options, *words, "-"]
         threads = stack.enter_context(ThreadPoolExecutor(max(len(pipes), 1)))
         fastq = SamtoolsProcess(command, "samtools fastq", "it failed", _output_of(collate))
-        stack.enter_context(closing(fastq))  # closed before the threads, its readers, are waited for
+        stack.enter_context(closing(fastq))  # it is closed before its readers, the threads, are waited for
         for _, writable in pipes.values():
             os.close(writable)
         copies = [
@@ -84,7 +104,7 @@ def _output_of(process: SamtoolsProcess) -> Iterator[bytes]:
 
 
 def _copy(pipe: int, place: BinaryIO, level: int | None, workers: Workers) -> None:
-    """Copy a pipe to its end; `level`: that of BGZF, or None for plain text."""
+    """Copy all data from a pipe. `level`: the BGZF level; None for plain text."""
     with open(pipe, "rb", buffering=0) as file:
         portions = iter(lambda: file.read(_PORTION), b"")
         for portion in portions if level is None else bgzf(portions, level, workers):

@@ -1,7 +1,7 @@
-"""Writing of results: never over an input or into a dataset, and completely or not at all.
+"""Writing of results: completely or not at all, and never over an input or into a dataset.
 
-A file is written under a temporary name in the same directory, and renamed on success; an object appears on success.
-Symbolic links are followed: the target is replaced, the link stays. Pipes, devices and descriptors (`/dev/stdout`,
+A file is written under a temporary name in the same directory, and renamed on success. An object appears on success.
+Symbolic links are followed: the target is replaced, and the link stays. Pipes, devices and descriptors (`/dev/stdout`,
 `/dev/fd/3`) are written directly.
 """
 
@@ -25,7 +25,7 @@ from bams3.storage.local import open_regular
 
 _DESCRIPTOR = r"/(?:dev|proc/self)/fd/(\d+)"  # compiled on first use
 _MANIFEST = rb'"format"\s*:\s*"bams3"'
-_MANIFEST_START = 1 << 16  # bytes of a manifest, which names its format first
+_MANIFEST_START = 1 << 16  # number of bytes read from a manifest, which states its format at the start
 _LONGEST_LINE = 1 << 12
 
 
@@ -33,11 +33,25 @@ _LONGEST_LINE = 1 << 12
 def open_output(
     out: str | BinaryIO, *, overwrite: bool = True, indexes: Sequence[str] = ()
 ) -> Iterator[BinaryIO]:
-    """Context manager: yield the file to write to. `out` is a path or URI, `-` for stdout, or an open file.
+    """Context manager: yield the file to write to.
 
-    `overwrite`: allow replacing an existing file. `indexes`: suffixes of the index files of such a file; if one is
-    replaced, its old indexes are removed. If the reader of stdout has gone away, writing ends silently.
-    Raises UsageError for a place where no result may be written (see `refuse_place`), OSError if writing fails.
+    If the reader of standard output has gone away, writing ends silently.
+
+    Parameters
+    ----------
+    out
+        A path or URI, `-` for standard output, or an open file.
+    overwrite
+        Whether an existing file may be replaced.
+    indexes
+        Suffixes of index files. If a file is replaced, its old indexes are removed.
+
+    Raises
+    ------
+    UsageError
+        If no result may be written to this place (see `refuse_place`), or if the file exists and must not be replaced.
+    OSError
+        If writing fails.
     """
     if not isinstance(out, str):
         yield out
@@ -57,7 +71,7 @@ def open_output(
 
 @contextmanager
 def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[str], BinaryIO]]:
-    """Context manager: yield a function that creates `prefix + suffix`; the files appear once all are complete.
+    """Context manager: yield a function that creates the file `prefix + suffix`. Files appear when all are complete.
 
     Raises UsageError if the directory of the prefix does not exist, if a file would be hidden or is one of the
     `inputs`, or if no result may be written there.
@@ -99,7 +113,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
 
 
 def _refuse_hidden(prefix: str, suffix: str) -> None:
-    """Raise UsageError if a file has no name but its suffix, because the prefix is a folder."""
+    """Raise UsageError if a file would have no name but its suffix, because the prefix is a folder."""
     folder, name = os.path.split(prefix)
     if name in ("", ".", "..") and (name + suffix).startswith("."):
         raise UsageError(
@@ -109,7 +123,7 @@ def _refuse_hidden(prefix: str, suffix: str) -> None:
 
 
 def refuse_inputs(out: str, *inputs: str | None) -> None:
-    """Raise UsageError if an output is one of the inputs, or an object in one of them."""
+    """Raise UsageError if an output is one of the inputs, or is an object in one of them."""
     for given in inputs:
         if out != "-" and given is not None and _is_in(out, given):
             raise UsageError(
@@ -118,7 +132,7 @@ def refuse_inputs(out: str, *inputs: str | None) -> None:
 
 
 def refuse_place(path: str) -> None:
-    """Raise UsageError if `path` is a directory or lies in a dataset; OSError if it is a write-protected file."""
+    """Raise UsageError if `path` is a directory or lies in a dataset, and OSError if it is a write-protected file."""
     if is_remote(path):
         _refuse_dataset(_remote_dataset_around(path), path)
         return
@@ -147,7 +161,7 @@ def local_folder(folder: str) -> str:
 
 
 def refuse_inner(root: str) -> None:
-    """Raise UsageError if a dataset is to be written in another one, to a file or to standard output."""
+    """Raise UsageError if a dataset would be written into another one, to a file, or to standard output."""
     if root == "-":
         raise UsageError(
             "-: a dataset is a directory, which can't be written to standard output; give it a name"
@@ -163,8 +177,8 @@ def refuse_inner(root: str) -> None:
 def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> None:
     """Raise UsageError if a log may not be written to `path`, for example because a file of another kind exists there.
 
-    `is_own` tells from the first line whether a file is such a log; an empty file is accepted. `what` names the kind
-    of log in the message.
+    `is_own`: tells, from its first line, whether a file is a log of this kind; an empty file is accepted. `what`: names
+    the kind of log in the message.
     """
     refuse_place(path)
     if os.path.isfile(path):
@@ -175,12 +189,15 @@ def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> Non
 
 
 def _beside(path: str) -> FileBeside:
-    """The file that a path leads to, written next to it."""
+    """Return a file that is written next to the target of a path."""
     return FileBeside(os.path.realpath(path), f".bams3-{os.urandom(6).hex()}.tmp", path)
 
 
 def _is_there(path: str) -> bool:
-    """Whether there is a file or a link. Raises OSError if that can't be told: `os.path.lexists` would say no."""
+    """Tell whether there is a file or a link.
+
+    Raises OSError if this is unknown (`os.path.lexists` would return False).
+    """
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -241,7 +258,7 @@ def _stdout() -> Iterator[BinaryIO]:
 
 
 def drop_output() -> None:
-    """Discard buffered output that can't be written; otherwise Python would fail once more at exit."""
+    """Discard buffered output that can't be written. Otherwise, Python would fail again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -261,7 +278,7 @@ def _indexes(path: str, endings: Sequence[str]) -> list[str]:
 
 
 def is_special(path: str) -> bool:
-    """Tell whether `path` is a pipe, a device or the like, which is written to and not replaced."""
+    """Tell whether `path` is a pipe, a device or the like, which is written to instead of being replaced."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -273,7 +290,7 @@ def _local(path: str) -> str:
 
 
 def _is_in(out: str, given: str) -> bool:
-    """Tell whether an output is an input or, for objects, lies in an input's folder (files: `_dataset_around`)."""
+    """Tell whether an output is an input, or an object in the folder of an input (for files, see `_dataset_around`)."""
     if is_remote(out) or is_remote(given):
         if not (is_remote(out) and is_remote(given)):
             return False
@@ -304,7 +321,7 @@ def _dataset_around(path: str) -> str | None:
 
 
 def _remote_dataset_around(uri: str) -> str | None:
-    """Return the dataset that an object would lie in, found by one request for the most likely manifest; else None."""
+    """Return the dataset in which an object would lie; None if there is none. It takes one request for a manifest."""
     place, _, query = uri.partition("?")
     scheme, _, path = place.partition("://")
     folders = path.split("/")[:-1]

@@ -1,7 +1,7 @@
 """SAM text of BAM records, byte for byte what `samtools view` 1.16 prints.
 
-Every record's text has a bound that follows from its size, so room is reserved once a record and
-the fields are written through a bare pointer. What is read from the record is checked against its end.
+The length of a record's text has a bound that follows from the record's size. So memory is reserved once per record,
+and the fields are written through a bare pointer. Reads from the record are checked against its end.
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -29,11 +29,11 @@ cdef extern from "bams3/output/sam_bases.h" nogil:
 
 cdef enum:
     TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
-    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, what is written after them
+    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, and bytes written past the text
     AROUND_TAG = 0x3A003A000009  # a tab, two bytes for the name, a colon, one for the type, a colon: little-endian
-    PADDING = 16        # bytes behind the names of references that may be read
+    PADDING = 16        # readable bytes after the names of references
 
-cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half its sixth digit, in 1e-10
+cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half of its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
 
 
@@ -89,7 +89,7 @@ cdef inline uint8_t *put_byte(uint8_t *out, uint8_t value) noexcept nogil:
 
 
 cdef inline uint8_t *put_bytes(uint8_t *out, const uint8_t *source, size_t length, const uint8_t *end) noexcept nogil:
-    """Write bytes. ``end``: of what may be read; up to 15 bytes after what is written change."""
+    """Write bytes. ``end``: end of the readable bytes. Up to 15 bytes after the written ones may change."""
     copy_short(out, source, length, end - source)
     return out + length
 
@@ -199,8 +199,10 @@ cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept n
 cdef inline uint8_t *put_tag(
     uint8_t *out, const uint8_t **at, const uint8_t *end, const uint8_t *readable
 ) noexcept nogil:
-    """Write the tag at ``at``, with a tab before it, and move ``at`` to its end; return the end of the text, or NULL if
-    the tag does not fit before ``end``. ``readable``: end of what may be read."""
+    """Write the tag at ``at``, with a tab before it, and move ``at`` to its end; return the end of the text.
+
+    Returns NULL if the tag does not fit before ``end``. ``readable``: end of the readable bytes.
+    """
     cdef const uint8_t *tag = at[0]
     cdef const uint8_t *value = tag + 3
     cdef const uint8_t *after
@@ -277,8 +279,10 @@ cdef bint fits(const uint8_t *record, int64_t available) noexcept nogil:
 cdef uint8_t *put_record(
     uint8_t *out, const uint8_t *record, const uint8_t *readable, ReferenceNames names
 ) noexcept nogil:
-    """Write a line of SAM; return its end, or NULL if a tag does not fit. The caller has checked `fits` and the
-    references. ``readable``: end of what may be read."""
+    """Write a line of SAM; return its end, or NULL if a tag does not fit.
+
+    The caller must have checked `fits` and the references. ``readable``: end of the readable bytes.
+    """
     cdef const uint8_t *end = record_end(record)
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *moved = long_cigar(record)
@@ -339,7 +343,7 @@ def format_sam(block, ReferenceNames names, Buffer out=None):
     """Append the SAM lines of a `RecordBlock` to ``out`` (a new Buffer if None), and return it.
 
     As in samtools, long CIGARs are taken from the CG tag, which is not printed. Raises FormatError for an invalid
-    record, or one whose reference the header lacks.
+    record, or one whose reference is not in the header.
     """
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data

@@ -1,5 +1,6 @@
-/* What is long in a line of SAM, 16 bytes at a time: the letters of bases in BAM encoding, two in a byte, with SSSE3
- * where the CPU has it, otherwise from a table; qualities; texts of tags. All ways write the same. */
+/* The long parts of a line of SAM, written 16 bytes at a time: the letters of bases, from BAM's encoding of two bases
+ * per byte, with SSSE3 if the CPU has it, otherwise from a table; qualities; texts of tags. All variants write the
+ * same bytes. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,8 +19,8 @@ __attribute__((target("ssse3"))) static inline void sam_shuffle16(uint8_t *out, 
     _mm_storeu_si128((__m128i *)out, _mm_shuffle_epi8(letters, bases));
 }
 
-/* All of 16 bases or more, none of fewer; returns their number. The last 16 overlap those before, and are written with
- * the other half of their last byte. */
+/* Write all bases if there are 16 or more, otherwise none; return how many were written. The last 16 bases overlap
+ * those before. If their number is odd, the other half of the last byte is written, too. */
 __attribute__((target("ssse3"))) static size_t sam_shuffle(uint8_t *out, const uint8_t *seq, size_t length) {
     if (length < 16)
         return 0;
@@ -43,7 +44,7 @@ static void sam_init(void) {
     sam_has_shuffle = SAM_HAS_SHUFFLE;
 }
 
-/* The byte after them may change. */
+/* Write bases. The byte after them may change. */
 static inline void sam_bases(uint8_t *out, const uint8_t *seq, size_t length) {
     size_t i = sam_has_shuffle ? sam_shuffle(out, seq, length) : 0;
     for (; i + 2 <= length; i += 2)
@@ -71,8 +72,8 @@ static inline void sam_qualities(uint8_t *out, const uint8_t *qual, size_t lengt
             out[i] = (uint8_t)(qual[i] + 33);
 }
 
-/* Copy a text without its NUL, which must be before `end`; returns its length, or -1 if there is no NUL. Bytes before
- * `readable` may be read; up to 15 after the text change. */
+/* Copy a text without its NUL, which must be before `end`; return its length, or -1 if there is no NUL. Bytes before
+ * `readable` may be read. Up to 15 bytes after the written text may change. */
 static inline ptrdiff_t sam_text(uint8_t *out, const uint8_t *text, const uint8_t *end, const uint8_t *readable) {
     const uint8_t *at = text;
 #ifdef __SSE2__

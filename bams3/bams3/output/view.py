@@ -1,4 +1,4 @@
-"""Options of `samtools view` that bams3 leaves to samtools: the records pass through it on their way out."""
+"""Options of `samtools view` that bams3 leaves to samtools: records are piped through it before they are written."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def viewed(blocks: Iterable[RecordBlock], header: Header, options: Sequence[str]) -> Iterator[RecordBlock]:
-    """Yield what `samtools view` with these options makes of records, in order; `header` stays as it is.
+    """Yield the records that `samtools view` writes with these options, in order. The `header` does not change.
 
-    Raises SourceError with samtools' message if it fails.
+    Raises SourceError with the message of samtools if it fails.
     """
     from bams3.sources.bgzf import BlockReader
     from bams3.sources.process import SamtoolsProcess
@@ -31,6 +31,7 @@ def viewed(blocks: Iterable[RecordBlock], header: Header, options: Sequence[str]
         try:
             yield from record_blocks(reader, header, read_header(reader)[1])
         except SourceError:
-            process.check(cut=True)  # samtools knows better why; it says so and exits with 0 for some options
+            # The message of samtools is better, but with some options it exits with code 0.
+            process.check(cut=True)
             raise
         process.check()

@@ -1,4 +1,4 @@
-"""The cores, the memory and the files that this process may use."""
+"""The numbers of cores, bytes of memory and open files that this process may use."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ CGROUPS = "/sys/fs/cgroup"
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use, limited by its affinity and its cgroups' CPU quotas."""
+    """Return the number of cores that this process may use, given its affinity and the CPU quotas of its cgroups."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _cgroups("cpu"):
         for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # cgroup version 2, version 1
@@ -21,7 +21,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process may use: available memory, limited by its cgroups; None if unknown."""
+    """Return how many bytes of memory this process may use: those available, or its cgroups' limit; None if unknown."""
     found = []
     try:
         lines = _text(f"{PROC}/meminfo").splitlines()
@@ -35,7 +35,10 @@ def available_memory() -> int | None:
 
 
 def allow_files(number: int) -> None:
-    """Raise the soft limit of open files to `number`. Raises UsageError if the hard limit is lower."""
+    """Increase the soft limit on open files to `number` if it is lower.
+
+    Raises UsageError if the hard limit is lower.
+    """
     import resource
 
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,6 +1,7 @@
-"""Writing of many objects to a store: a thread for each writes and completes it, while the next ones begin.
+"""Writing of many objects to a store: each is written and completed by a thread, while the next ones begin.
 
-Small objects are written a few at a time, because each one would take longer to hand over, and to sync, than to write.
+Small objects are written several at a time, because handing over and syncing each of them would take longer than
+writing it.
 """
 
 from collections import deque
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PENDING = 8  # objects that are not complete
-AHEAD = 2  # items of an object that wait to be written
+PENDING = 8  # greatest number of objects that are being written
+AHEAD = 2  # number of items of an object that wait to be written
 TOGETHER = (
-    16  # small objects that one thread writes: with PENDING, as many files are open as any system allows
+    16  # small objects that one thread writes: PENDING times as many open files are allowed on any system
 )
 _END, _STOP = object(), object()
 
 
 class Uploads:
-    """A writer of objects to a storage; all are complete when the context exits without an exception.
+    """A writer of objects to a storage. All are complete when the context exits without an exception.
 
-    The error of an object is raised by a later call, or at the end.
+    An error in writing an object is raised by a later call, or at the end.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -55,10 +56,10 @@ class Uploads:
     def write(
         self, path: str, function: Callable[[BinaryIO, Iterator[Item]], Result], items: Iterable[Item]
     ) -> Callable[[], Result]:
-        """Have `function` write an object from some items, to the file that it is called with.
+        """Write an object: a thread calls `function` with a file to write to, and with the items.
 
-        The items are taken here, one after another. What is returned gives the function's result once the object is
-        complete.
+        The items are taken in the calling thread, one after the other. Returns a function that waits until the object
+        is complete, and returns the result of `function`.
         """
         handed: Queue[Any] = Queue(AHEAD)
         future: Future[Result] = self._pool.submit(self._create, path, function, handed)
@@ -74,7 +75,7 @@ class Uploads:
         return future.result
 
     def write_small(self, path: str, function: Callable[[BinaryIO], Result]) -> Callable[[], Result]:
-        """Like `write`, of an object of a few bytes, for which no items are awaited."""
+        """Write a small object, like `write`, but without items."""
         result = self._together.add(path, function)
         if len(self._together.objects) == TOGETHER:
             self._write_together()
@@ -105,7 +106,7 @@ class Uploads:
 
 
 class _Together:
-    """Small objects that one thread writes."""
+    """Small objects that one thread writes together."""
 
     def __init__(self) -> None:
         self.objects: list[tuple[str, Callable[[BinaryIO], Any]]] = []
@@ -131,7 +132,7 @@ class _Together:
 
 
 def _taken(handed: "Queue[Any]") -> Iterator[Any]:
-    """Yield items until the end; raise _StoppedError if there will not be all of them."""
+    """Yield items until the end. Raises _StoppedError if the remaining ones will not come."""
     while (item := handed.get()) is not _END:
         if item is _STOP:
             raise _StoppedError
@@ -139,4 +140,4 @@ def _taken(handed: "Queue[Any]") -> Iterator[Any]:
 
 
 class _StoppedError(Exception):
-    """The calling thread has failed: the object must not appear."""
+    """The calling thread has failed, so the object must not appear."""

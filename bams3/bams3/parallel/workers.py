@@ -18,21 +18,22 @@ Result = TypeVar("Result")
 
 
 BASE_MEMORY = 100 << 20
-"""Bytes that a command needs whatever its number of workers."""
+"""Bytes of memory that a command needs, independent of its number of workers."""
 WORKER_MEMORY = 160 << 20
-"""Bytes that a worker may add; with BASE_MEMORY, no less than was measured for any command (docs/guide.md)."""
+"""Bytes of memory that each worker may add. With BASE_MEMORY, this is at least what was measured for any command
+(docs/guide.md)."""
 
 SMALL_TASK = 1 << 17
-"""Bytes of records up to which a thread takes some row groups together."""
+"""A thread takes several small row groups together, until they have this many bytes of records."""
 
 WAITING_MEMORY, LEAST_WAITING_MEMORY = 768 << 20, 64 << 20
-"""Bytes for what can also wait on disk, if the available memory is unknown, and if it is small."""
+"""Bytes of memory for data that can also wait on disk: if the available memory is unknown, and if it is small."""
 
 
 def worker_count(workers: int | str) -> int:
     """Parse a number of workers; `auto` means as many as the cores and the memory allow.
 
-    Raises UsageError for anything else.
+    Raises UsageError for other values.
     """
     if workers == "auto":
         from bams3.parallel.limits import available_cores, available_memory
@@ -49,10 +50,10 @@ def worker_count(workers: int | str) -> int:
 
 
 def memory_to_wait(asked: int | str | None, workers: int) -> int:
-    """Return the bytes of memory for what can also wait on disk: an integer, or a string such as "4G". By default, a
-    quarter of what this process may use, or what this many workers leave of it if that is less.
+    """Return the number of bytes of memory for data that can also wait on disk.
 
-    Raises UsageError for anything else.
+    `asked`: an integer, or a string such as "4G". By default, a quarter of what this process may use, or what this
+    number of workers leaves of it if that is less. Raises UsageError for other values.
     """
     if asked is None:
         from bams3.parallel.limits import available_memory
@@ -70,7 +71,7 @@ def memory_to_wait(asked: int | str | None, workers: int) -> int:
 
 
 def warn_of_memory(workers: int) -> None:
-    """Log a warning if this many workers may need more memory than this process may use."""
+    """Print a warning if this number of workers may need more memory than this process may use."""
     from bams3.parallel.limits import available_memory
 
     needed, memory = BASE_MEMORY + workers * WORKER_MEMORY, available_memory()
@@ -84,10 +85,10 @@ def warn_of_memory(workers: int) -> None:
 
 
 class Workers:
-    """A pool of `count` threads for tasks of any kind; with one, everything runs in the calling thread.
+    """A pool of `count` threads for tasks of any kind. With a count of 1, everything runs in the calling thread.
 
-    With an `executor`, tasks run there instead, and `count` is the number of tasks that it runs at once. It must have
-    `submit`, and its futures must have `result`, `cancel` and `add_done_callback`.
+    With an `executor`, tasks run there instead, and `count` is the number of tasks that it runs at the same time. It
+    must have a method `submit`, and its futures must have `result`, `cancel` and `add_done_callback`.
     """
 
     def __init__(self, count: int, executor: Any = None) -> None:
@@ -106,12 +107,22 @@ class Workers:
         self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True,
         ahead: int | None = None,
     ) -> Iterator[Result]:  # fmt: skip
-        """Like the built-in `map`: yield results in the order of `items`, of which only `ahead` (by default, two for
-        each worker) are taken in advance.
+        """Yield results in the order of `items`, like the built-in `map`.
 
-        An error, of an item or of a result, is raised at its place in that order, so that it is the same for any
-        number of threads. If not `ordered`, results come as soon as they are ready, and if several items fail, the
-        error of the first one is raised.
+        An error, whether of an item or of a result, is raised at its place in that order, so that it is the same for
+        any number of threads.
+
+        Parameters
+        ----------
+        function
+            Called with each item.
+        items
+            The items.
+        ordered
+            If False, results come as soon as they are ready. If several items fail, the error of the first one is
+            raised.
+        ahead
+            How many items are taken in advance; by default, two for each worker.
         """
         if self.count == 1 and self._pool is None:
             return map(function, items)
@@ -123,7 +134,7 @@ class Workers:
     def _begun(
         self, function: Callable[[Item], Result], items: Iterator[Item], ordered: bool, most: int
     ) -> Iterator[Result]:
-        """Run a single task in the calling thread: threads take longer to import than many a count."""
+        """Run a single task in the calling thread, because importing threads takes longer than many short commands."""
         taken = deque(islice(items, 1))
         failed: list[Exception] = []
         try:
@@ -147,7 +158,8 @@ class Workers:
                     yield result_of(ahead.popleft())
             while ahead:
                 yield result_of(ahead.popleft())
-        finally:  # an error's traceback holds this frame: it must not hold the error, nor what was read
+        # The traceback of an error refers to this frame, which must not refer to the error or to data in turn.
+        finally:
             for future in ahead:
                 future.cancel()
             ahead.clear()
@@ -193,7 +205,8 @@ class Workers:
         failed: list[Future[Result]] = []
         try:
             for item in items:
-                if self._pool is None:  # not before there is work: many counts need no threads
+                # Threads are created only when there is work, because many commands need none.
+                if self._pool is None:
                     from concurrent.futures import ThreadPoolExecutor
 
                     self._pool = self._own = ThreadPoolExecutor(self.count)
@@ -205,10 +218,10 @@ class Workers:
 
 
 def result_of(future: "Future[Result]") -> Result:
-    """Wait for a future and return its result, or raise its error.
+    """Wait for a future, and return its result or raise its error.
 
-    A wait that begins at the very moment of a signal does not notice it, in CPython. Waiting in turns of TURN seconds
-    delays Ctrl-C in this case; waiting for the future would delay it until the task has ended.
+    In CPython, a wait that begins at the very moment of a signal does not notice it. Repeated waits of TURN seconds
+    delay Ctrl-C only this long in such a case; a wait for the future would delay it until the task has ended.
     """
     from threading import Event
 
@@ -237,7 +250,7 @@ def _put(queue: Any, number: int, _: Any) -> None:
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | Workers
 ) -> Iterator[Result]:
-    """`Workers.map` with a shared pool of workers, or with a new one of `workers` threads."""
+    """Call `Workers.map` with a shared pool of workers, or with a new one of `workers` threads."""
     if isinstance(workers, Workers):
         yield from workers.map(function, items)
     else:
@@ -246,8 +259,11 @@ def in_order(
 
 
 def together(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Yield lists of `items`, in order: small ones together, because handing over each to a thread would take longer
-    than to do it. `size`: of the records of an item, in bytes."""
+    """Yield lists of `items`, in order.
+
+    Small items are put together, because handing over each of them to a thread would take longer than processing it.
+    `size`: returns the number of bytes of the records of an item.
+    """
     run: list[Item] = []
     total = 0
     for item in items:

@@ -1,1 +1,1 @@
-"""Progress of a run of the workflow: one line while it runs, and a file that `bams3 progress` reads."""
+"""Progress of a run of the workflow: a status line while it runs, and a file that `bams3 progress` reads."""

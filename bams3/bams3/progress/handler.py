@@ -1,4 +1,4 @@
-"""Snakemake's log, with the progress of the whole run, which is also written to a file that others can read."""
+"""A log handler for Snakemake that also shows the progress of the whole run, and writes it to a file."""
 
 import json
 import logging
@@ -23,18 +23,18 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 class LogHandler(LogHandlerBase):
-    """Shows what Snakemake's own handler would, and on a terminal a status line that always stays below it."""
+    """Shows what Snakemake's own handler would show and, on a terminal, a status line that always stays below it."""
 
     writes_to_stream = True
     writes_to_file = False
-    has_filter = True  # applied here: messages that are not shown still count
+    has_filter = True  # filtering is done here, because messages that are not shown are still counted
     has_formatter = True
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
         given = self.common_settings
         quiet = set(given.quiet or ())
-        # Snakemake reports finished jobs unless it is told to be quiet about them.
+        # Snakemake reports finished jobs unless it was told to be quiet about them.
         self._tells = not given.dryrun and Quietness.PROGRESS not in quiet
         self._run = Progress(time.time())
         self._stream = sys.stdout if given.stdout else sys.stderr
@@ -56,17 +56,17 @@ class LogHandler(LogHandlerBase):
             self._results.append(results)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count the events of a message, and show it."""
+        """Update the progress from a message, and show it."""
         try:
             count(self._run, record)
             self._show(record)
             if self._run.planned and time.time() > self._written + SECONDS_BETWEEN_WRITES:
                 self._write(self._state())
-        except Exception:  # otherwise the thread that handles messages would end
+        except Exception:  # otherwise, the thread that handles messages would end
             self.handleError(record)
 
     def close(self) -> None:
-        """End of the run, successful or not; logging may call this more than once."""
+        """End the run, successful or not. Python's logging may call this more than once."""
         if self._run.planned and not self._ended:
             self._ended = True
             state = self._state()
@@ -107,9 +107,9 @@ class LogHandler(LogHandlerBase):
 
 
 def _refuse_foreign(results: str) -> None:
-    """Raise Bams3Error if progress must not be written there: over an unrelated file, or inside a dataset."""
+    """Raise Bams3Error if progress must not be written there: over an unrelated file, or into a dataset."""
     refuse_place(f"{results}/{FILE}")
-    with suppress(DatasetError):  # there is none
+    with suppress(DatasetError):  # there is no file yet
         read_state(results)
 
 

@@ -1,4 +1,4 @@
-"""A run of the workflow as its controller sees it: jobs planned, running, done and failed, by rule."""
+"""The state of a run of the workflow: the jobs that are planned, running, done and failed, by rule."""
 
 import json
 from collections import Counter, defaultdict
@@ -8,11 +8,11 @@ from bams3.errors import DatasetError, FormatError
 from bams3.storage import open_storage
 
 FILE = "progress.json"
-"""File name in the folder of results."""
+"""Name of the file in the folder of results."""
 
 
 class Failure(NamedTuple):
-    """A job that failed and has not been retried since; `logs` are its log files."""
+    """A job that failed and has not been retried since. `logs`: its log files."""
 
     rule: str
     wildcards: dict[str, str]
@@ -26,7 +26,10 @@ class _Running(NamedTuple):
 
 
 class Progress:
-    """Records events of jobs (with Snakemake's ids) at times in seconds, and reports the progress of the run."""
+    """Records the events of jobs, and reports the progress of the run.
+
+    Jobs have Snakemake's ids; times are in seconds.
+    """
 
     def __init__(self, started: float) -> None:
         self.started = started
@@ -41,23 +44,23 @@ class Progress:
         self.planned = {rule: count for rule, count in jobs.items() if rule != "total"}
 
     def start(self, job: int, rule: str, wildcards: dict[str, str], now: float) -> None:
-        """A job was started, or submitted to a cluster; possibly again."""
+        """Record that a job was started, or submitted to a cluster, possibly again."""
         self._running[job] = _Running(rule, wildcards, now)
         self._failed.pop(job, None)
 
     def finish(self, job: int, now: float) -> None:
-        """A job is done."""
+        """Record that a job is done."""
         if running := self._running.pop(job, None):
             self._done[running.rule] += 1
             self._seconds[running.rule] += now - running.since
 
     def fail(self, job: int, rule: str, logs: list[str]) -> None:
-        """A job has failed."""
+        """Record that a job has failed."""
         running = self._running.pop(job, None)
         self._failed[job] = Failure(rule, running.wildcards if running else {}, logs)
 
     def state(self, now: float, *, ended: bool = False) -> dict[str, Any]:
-        """The whole state at a time, for JSON."""
+        """Return the whole state at a time, as a document for JSON."""
         running = Counter(job.rule for job in self._running.values())
         rules = {
             rule: {
@@ -81,9 +84,11 @@ class Progress:
         }
 
     def _left(self, now: float) -> float | None:
-        """Seconds until the end: the expected work of the remaining jobs, from the mean duration of finished jobs of
-        the rule (of all rules, if none of that rule has finished), divided by the mean number of parallel jobs.
-        None until a job has finished."""
+        """Return the estimated number of seconds until the end; None until a job has finished.
+
+        It is the expected work of the remaining jobs, divided by the mean number of parallel jobs. The expected work of
+        a job is the mean duration of finished jobs of its rule, or of all rules if none of its rule has finished.
+        """
         if not self._done:
             return None
         worked = sum(self._seconds.values())
@@ -98,7 +103,7 @@ class Progress:
 
 
 def line(state: dict[str, Any]) -> str:
-    """Jobs done, rate and time left, in one line."""
+    """Return the number of finished jobs, the rate and the time left, in one line of text."""
     jobs, done = state["jobs"], state["done"]
     words = [f"{done} of {jobs} jobs ({done / max(jobs, 1):.0%})"]
     elapsed = state["updated"] - state["started"]
@@ -116,7 +121,7 @@ def line(state: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in human-readable form: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return a duration as text: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -128,9 +133,9 @@ def duration(seconds: float) -> str:
 
 
 def read_state(results: str) -> dict[str, Any]:
-    """Read the state of the last run from a folder of results, a path or URI.
+    """Read the state of the last run from a folder of results, given as a path or URI.
 
-    Raises DatasetError if there is none, FormatError if it is invalid.
+    Raises DatasetError if there is none, and FormatError if it is invalid.
     """
     try:
         data = open_storage(results).get(FILE)

@@ -1,1 +1,1 @@
-"""Which records of a dataset, and which of their columns: queries, filter expressions, counts of many regions."""
+"""Selection of records and of their columns: queries, filter expressions, and counts for many regions."""

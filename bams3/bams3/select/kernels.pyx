@@ -1,7 +1,7 @@
-"""Selection of records in a row group: kernels over its columns, and the copying of selected records.
+"""Selection of records in a row group: kernels over its columns, and copies of selected records.
 
-A mask is a bytearray with 1 for each record that is still selected and 0 for the others. Each kernel clears
-the records that its column rules out, so that only the columns that a query needs are decoded.
+A mask is a bytearray with 1 for each record that is still selected and 0 for the others. Each kernel clears the
+records that its column excludes, so only the columns that a query needs have to be decoded.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
@@ -20,7 +20,7 @@ cdef int same_length(Py_ssize_t mask, Py_ssize_t column) except -1:
 
 
 cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept nogil:
-    """Return the index of the first of sorted values that is ``least`` or more."""
+    """Return the index of the first sorted value that is at least ``least``."""
     cdef Py_ssize_t low = 0, high = values.shape[0], middle
     while low < high:
         middle = (low + high) >> 1
@@ -34,9 +34,10 @@ cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept n
 def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
                      const int32_t[::1] end not None, const int64_t[::1] starts not None,
                      const int64_t[::1] ends not None):
-    """Clear the records that overlap no interval; as in samtools view, overlap is pos < its end and end > its start.
+    """Clear the records that overlap no interval. As in samtools view, overlap means pos < its end and end > its start.
 
-    ``pos``, ``end``: int32, 0-based half-open. ``starts``, ``ends`` of the intervals: sorted, disjoint.
+    ``pos``, ``end``: of the records, int32, 0-based and half-open. ``starts``, ``ends``: of the intervals, int64,
+    sorted and disjoint.
     """
     cdef Py_ssize_t count = starts.shape[0]
     cdef Py_ssize_t i, at = 0
@@ -56,11 +57,11 @@ def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None
 def spread(const uint8_t[::1] mask not None, const int32_t[::1] pos not None, const int32_t[::1] end not None,
            const int64_t[::1] starts not None, const int64_t[::1] ends not None,
            int64_t[::1] begun not None, int64_t[::1] ended not None):
-    """Count the records that ``mask`` keeps by the first interval that they may overlap, and the first one past them.
+    """Count the records that ``mask`` keeps, by the first interval that they may overlap and the first one after them.
 
-    ``ends`` and ``starts`` are sorted. ``begun[k]`` counts the records for which k is the first of ``ends`` past pos;
-    ``ended[k]`` counts those for which k is the first of ``starts`` at or past their end. ``begun`` and ``ended`` have
-    one element more than ``ends`` and ``starts``.
+    ``ends`` and ``starts`` are sorted. ``begun[k]`` is increased for each record for which ``ends[k]`` is the first end
+    greater than pos; ``ended[k]``, for each record for which ``starts[k]`` is the first start at or after its end.
+    ``begun`` and ``ended`` have one element more than ``ends`` and ``starts``.
     """
     cdef Py_ssize_t i
     same_length(mask.shape[0], pos.shape[0])
@@ -88,9 +89,9 @@ def overlaps(const int64_t[::1] ends not None, const int64_t[::1] ordered not No
              const int64_t[::1] rows not None, int64_t[::1] out not None):
     """Count the records that overlap each interval: those that begin before its end, minus those that end by its start.
 
-    ``ends`` are in the order of the intervals' starts; ``ordered`` are the same, sorted. ``begun`` and ``ended`` are
-    counts of `spread`; this function replaces them by their running sums. The number of interval i is written to
-    ``out[rows[i]]``.
+    ``ends`` are in the order of the intervals' starts, and ``ordered`` are the same numbers, sorted. ``begun`` and
+    ``ended`` are counts from `spread`; this function replaces them by their running sums. The count for interval i is
+    written to ``out[rows[i]]``.
     """
     cdef Py_ssize_t i
     same_length(begun.shape[0], ends.shape[0] + 1)
@@ -125,7 +126,7 @@ def keep_mapq(uint8_t[::1] mask not None, const uint8_t[::1] mapq not None, int 
 
 
 def keep_fragments(uint8_t[::1] mask not None, const int32_t[::1] tlen not None, int64_t least, int64_t most):
-    """Clear the records whose template is shorter than ``least`` or longer than ``most`` (negative: no limit) bases."""
+    """Clear the records whose template is shorter than ``least`` bp or longer than ``most`` (negative: no limit)."""
     cdef Py_ssize_t i
     cdef int64_t length
     same_length(mask.shape[0], tlen.shape[0])

@@ -1,4 +1,4 @@
-"""Number of records that overlap each of many regions of a contig, which may overlap each other, in linear time."""
+"""Counts, in linear time, of the records that overlap each of many regions of a contig. Regions may overlap."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
 
 Counted: TypeAlias = "tuple[int, array[int], int, array[int]]"
-"""What a row group adds: the index of the first affected end, and the records that begin before that end and each of
-the next ones; the index of the first affected start, and the records that end at or before each."""
+"""What a row group adds to the counts: the index of the first affected end, and how many records begin before that end
+and before each of the next ones; the index of the first affected start, and how many records end at or before it and
+each of the next ones."""
 
 
 class Overlaps:
-    """Regions of one contig, and the records counted so far.
+    """Regions of one contig, and the counts of records so far.
 
-    A record overlaps the regions whose end lies past its start, except those that start at or past its end.
+    A record overlaps the regions that end after its start, except those that start at or after its end.
     """
 
     def __init__(self, reference_id: int, starts: array[int], ends: array[int], rows: array[int]) -> None:
@@ -68,7 +69,7 @@ class Overlaps:
         add_to(self._ended, ends, ended)
 
     def put(self, numbers: array[int]) -> None:
-        """Write the number of each region to its row, once all counts are added."""
+        """Write the count of each region to its row, after all counts have been added."""
         overlaps(self._ends, self._ordered, self._begun, self._ended, self._rows, numbers)
 
     def _range(self, group: RowGroup) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Which fields and tags of records are asked for."""
+"""Choice of the fields and tags of records."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bams3.codec import DERIVED_TAGS
 from bams3.select.schema import streams_of
 
 FIELDS = ("QNAME", "FLAG", "RNAME", "POS", "MAPQ", "CIGAR", "RNEXT", "PNEXT", "TLEN", "SEQ", "QUAL")
-"""The fields of a SAM record, but for its tags."""
+"""The fields of a SAM record, without its tags."""
 _OF_MATES = {"RNEXT": "mrname", "PNEXT": "mpos"}
 
 
 class Projection(NamedTuple):
-    """Fields, by their names in SAM, and tags: those of `tags` (None: all) that are not among `notags`."""
+    """The chosen fields, by their names in SAM, and tags: those in `tags` (None: all) that are not in `notags`."""
 
     fields: Collection[str] = FIELDS
     tags: Collection[str] | None = None
@@ -22,15 +22,15 @@ class Projection(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether records keep everything."""
+        """Whether all fields and tags are kept."""
         return self.tags is None and not self.notags and set(self.fields) >= set(FIELDS)
 
     def keeps(self, tag: str) -> bool:
-        """Whether records keep a tag."""
+        """Tell whether a tag is kept."""
         return (self.tags is None or tag in self.tags) and tag not in self.notags
 
     def needs(self, stream: str) -> bool:
-        """Whether a stream, other than hot ones, is read for it."""
+        """Tell whether a cold stream must be read for these fields and tags."""
         if stream.startswith("tag.") and not stream.startswith("tag.layout"):
             return self.keeps(stream[4:6])
         columns = [_OF_MATES.get(field, field.lower()) for field in self.fields]

@@ -28,20 +28,21 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Intervals: TypeAlias = "tuple[array[int], array[int]]"
-"""Starts and ends, sorted and disjoint, 0-based half-open."""
+"""Starts and ends of intervals, 0-based and half-open, sorted and disjoint."""
 
 
 def _size(job: tuple[Any, ...]) -> int:
-    """Bytes of the records of a job's row group."""
+    """Return the number of bytes of the records in a job's row group."""
     size: int = job[0].size
     return size
 
 
 class RecordFilter(NamedTuple):
-    """Conditions on records other than their position; they match the options of `samtools view`.
+    """Conditions on records other than their position. They correspond to options of `samtools view`.
 
-    `require`, `exclude`: FLAG bits that must all be set, or all be clear (-f, -F). `min_mapq`: least mapping quality
-    (-q). `read_groups`: only records of these (-r), or without an RG tag, as in samtools. `expression`: -e.
+    `require`, `exclude`: FLAG bits that must all be set (-f), or must all be clear (-F). `min_mapq`: least mapping
+    quality (-q). `read_groups`: only records of these read groups (-r) or, as in samtools, without an RG tag.
+    `expression`: filter expression (-e).
     """
 
     require: int = 0
@@ -51,7 +52,7 @@ class RecordFilter(NamedTuple):
     expression: Expression | None = None
 
     def verdict(self, group: RowGroup) -> bool | None:
-        """Decide by the zone map: True if all records of a row group pass, False if none can, None if unknown."""
+        """Decide from the zone map: True if all records of a row group pass, False if none can, None if unknown."""
         if (
             group.zone.flags_any & self.require != self.require
             or group.zone.flags_all & self.exclude
@@ -75,7 +76,7 @@ class RecordFilter(NamedTuple):
         return frozenset(fields) | ({"[RG]"} if self.read_groups is not None else set())
 
     def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
-        """Clear the entries of `mask`, shape (n,), whose records do not pass. Decodes only the columns it needs."""
+        """Clear the entries of `mask`, shape (n,), whose records do not pass. Only the needed columns are decoded."""
         if self.require or self.exclude:
             keep_flags(mask, group.flag, self.require, self.exclude)
         if self.min_mapq:
@@ -99,7 +100,7 @@ def query(
 ) -> Iterator[RecordBlock]:
     """Yield blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
 
-    Each record comes once, in the dataset's order. `workers` threads decode row groups, a few in advance.
+    Each record comes once, in the order of the dataset. `workers` threads decode row groups, a few of them in advance.
     """
 
     def whole(group: RowGroup) -> RecordBlock:
@@ -117,7 +118,7 @@ def reads(
     record_filter: RecordFilter,
     workers: int | Workers = 1,
 ) -> Iterator[RecordBlock]:
-    """Like `query`, but yield only names, FLAGs, bases and qualities, as records of reads that are not aligned.
+    """Like `query`, but yield records of unaligned reads that have only names, FLAGs, bases and qualities.
 
     Only the columns of these, and those that the filter needs, are read.
     """
@@ -152,7 +153,7 @@ def _blocks(
     of_group: Callable[[RowGroup], RecordBlock],
     workers: int | Workers,
 ) -> Iterator[RecordBlock]:
-    """Yield, for each job, the matching ones of the records that `of_group` returns."""
+    """Yield, for each job, those of the records from `of_group` that match."""
 
     def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
         group, intervals = job
@@ -169,8 +170,11 @@ def _blocks(
 def batch(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, number: int, of: int
 ) -> Dataset:
-    """Return the dataset restricted to the `number`-th (from 1) of `of` runs of the chunks that a query reads, about
-    equal in bytes. Every record that `query` yields is in exactly one batch."""
+    """Return the dataset, restricted to one of several runs of the chunks that a query reads.
+
+    It is the `number`-th (from 1) of `of` runs, which are about equal in bytes. Every record that `query` yields is in
+    exactly one of these batches.
+    """
     read = {group.chunk.path for group, _ in row_group_jobs(dataset, regions, record_filter)}
     chunks = [entry for entry in dataset.index if entry.path in read]
     return dataset.only(layout.batch(chunks, [entry.size for entry in chunks], number, of))
@@ -179,7 +183,7 @@ def batch(
 def count(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
 ) -> int:
-    """Return the number of records that `query` would yield. Row groups that the zone map decides are not read."""
+    """Return the number of records that `query` would yield. Row groups are not read if their zone maps are enough."""
 
     told = 0
 
@@ -205,8 +209,8 @@ def count_each(
 ) -> array[int]:
     """Count, for each of `regions` separately, the records that overlap it and pass the filter.
 
-    Returns an array('q') of len(regions): the same numbers as `count` of each region, but a row group is decoded only
-    once for all regions, by one of `workers` threads.
+    Returns an array('q') of len(regions). The numbers are those that `count` returns for each region, but a row group
+    is decoded only once for all regions, by one of `workers` threads.
     """
 
     def counted(run: list[tuple[RowGroup, Overlaps]]) -> list[tuple[Overlaps, Counted]]:
@@ -233,7 +237,8 @@ def count_each(
 def count_plan(record_filter: RecordFilter, alike: Callable[[RowGroup, Any], bool]) -> Plan[Any]:
     """Return the plan by which `count` and `count_each` fetch the hot streams of their jobs (row group, intervals).
 
-    It skips row groups whose records, by the zone map, all pass and all overlap the same intervals (`alike`).
+    It skips row groups whose records, according to their zone maps, all pass and all overlap the same intervals
+    (`alike`).
     """
 
     def is_open(group: RowGroup, intervals: Any) -> bool:
@@ -249,10 +254,10 @@ def columns(
     fields: Iterable[str],
     workers: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records of `query` as columns: for each row group, a dict of the `fields` (tags as `[NM]`).
+    """Yield the records of `query` as columns: for each row group, a dict of the `fields` (tags are written `[NM]`).
 
-    Numbers are numpy arrays; text and tags are lists. Only the requested columns and those that the filter needs are
-    read. Raises UsageError for an unknown field.
+    Numbers are in numpy arrays of shape (n,); text and tags are in lists. Only the requested columns and those that the
+    filter needs are read. Raises UsageError for an unknown field.
     """
     fields = tuple(fields)
 
@@ -273,7 +278,7 @@ def columns(
 def column_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, fields: Iterable[str]
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Like `record_jobs`, and fetch the streams that the fields and the filter need."""
+    """Like `record_jobs`, but also fetch the streams that the fields and the filter need."""
     jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_hot)
     return _streams_too(dataset, jobs, record_filter.fields | frozenset(fields))
 
@@ -290,12 +295,12 @@ def _chosen(column: Any, mask: bytearray) -> Any:
 def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -> Iterator[Job]:
     """Fetch, for jobs whose hot streams are already fetched, the other streams that the fields need."""
     if HEADER_FIELDS.intersection(fields):
-        _ = dataset.header  # read it once, before many threads need it
+        _ = dataset.header  # read it once, before several threads need it
     return dataset.fetched(jobs, streams_plan(fields)) if streams_of(fields) else jobs
 
 
 def streams_plan(fields: Iterable[str]) -> Plan[Any]:
-    """Return the plan that fetches the streams, other than hot ones, that fields need for the jobs."""
+    """Return the plan that fetches the cold streams that fields need."""
     names = streams_of(fields)
     return _plan_of(lambda name: name.startswith(names))
 
@@ -317,7 +322,7 @@ def row_group_jobs(
 ) -> Iterator[tuple[RowGroup, Intervals]]:
     """Yield the row groups that may hold matching records, in order, each with the intervals that overlap it.
 
-    `by_index`: the chunk index is believed for now; footers are compared with it when records are decoded.
+    `by_index`: rely on the chunk index for now. Footers are compared with it when records are decoded.
     """
     references = dataset.references
     if regions is None:
@@ -340,8 +345,7 @@ def row_group_jobs(
 def record_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Like `row_group_jobs`; but if all records are asked for, contigs that share row groups have them in common, and
-    these have no `reference_id`."""
+    """Like `row_group_jobs`, but row groups that contigs share come once, without a `reference_id`, for all records."""
     if regions is not None:
         yield from row_group_jobs(dataset, regions, record_filter)
         return

@@ -1,4 +1,4 @@
-"""The schema of record fields: filter expressions, tables, Arrow, the command line and the API all use this one."""
+"""The schema of record fields, which filter expressions, tables, Arrow, the command line and the API share."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Field(NamedTuple):
     of_group: Callable[[RowGroup], Any]
     """Returns the values of a row group: integers, or a list of str with one character per byte (latin-1)."""
     column: str = ""
-    """The column of `codec` that the values are derived from; "": hot streams, which every query has."""
+    """The column of `codec` from which the values are derived; "" for hot streams, which every query reads."""
     is_text: bool = False
     is_list: bool = False
-    """Whether values are bytes, or None; such a field is no part of the filter language."""
+    """Whether values are bytes, or None. Such a field is not part of the filter language."""
     of_header: Callable[[Any, Header], Any] | None = None
     """Computes the values from those of `of_group` and the header."""
 
@@ -38,7 +38,7 @@ class Field(NamedTuple):
 
 
 def _text(data: Any) -> str:
-    """Decode text with one character per byte, as filter expressions see it."""
+    """Decode text to one character per byte, as in filter expressions."""
     return str(data, "latin-1")
 
 
@@ -72,7 +72,7 @@ def _bases(operations: list[int], kinds: str) -> int:
 
 
 def _soft_clipped(operations: list[int]) -> int:
-    """Count the bases soft-clipped at the ends, with or without a hard clip outside."""
+    """Count the bases that are soft-clipped at the ends, with or without hard clips outside of them."""
     kinds = [op & 15 for op in operations]
     inner = slice(kinds[:1] == [5], len(kinds) - (kinds[1:][-1:] == [5]))
     ends = operations[inner]
@@ -84,7 +84,7 @@ def _hard_clipped(operations: list[int]) -> int:
 
 
 def _libraries(read_groups: list[Any], header: Header) -> list[str]:
-    """Return the LB of each read group's @RG line, or "" without one."""
+    """Return the LB of each read group's @RG line; "" if it has none."""
     libraries: dict[Any, str] = {}
     for line in header.text.rstrip(b"\0").split(b"\n"):
         if line.startswith(b"@RG\t"):
@@ -139,7 +139,7 @@ SCHEMA: dict[str, Field] = {
     "hclen": Field("i8", lambda group: _cigars(group, _hard_clipped)),
     "qualities": Field("O", _values_of_qualities, "qual", is_list=True),
 }
-"""Name → field, in the order of help and messages. Tags, as `[NM]`, are fields too."""
+"""Fields by name, in the order of help and messages. Tags, written `[NM]`, are fields, too."""
 
 RECORD_FIELDS = tuple(SCHEMA)[:12]
 """The fields of a SAM record, and `endpos`."""
@@ -172,7 +172,7 @@ def checked_fields(fields: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def streams_of(fields: Iterable[str]) -> tuple[str, ...]:
-    """Return the name prefixes of the streams, other than hot ones, that the fields need."""
+    """Return the prefixes of the names of the cold streams that the fields need."""
     from bams3.codec import cold_streams
 
     columns = {SCHEMA[name].column if name in SCHEMA else name for name in fields} - {""}

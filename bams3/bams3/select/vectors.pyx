@@ -1,7 +1,7 @@
-"""Fields of a row group in Arrow's memory layout: offsets with bytes, and indices into a dictionary.
+"""Fields of a row group in Arrow's memory layout: offsets with bytes, and indexes into a dictionary.
 
-Text is UTF-8. Text with one character per byte (latin-1) has the same bytes as long as they are ASCII. Offsets are
-array('i') of n + 1, so the text of a column is limited to 2 GiB.
+Text is UTF-8. Text with one character per byte (Latin-1) has the same bytes if it is ASCII. Offsets are array('i') of
+n + 1 numbers, so the text of a column is limited to 2 GiB.
 """
 
 from cpython cimport array
@@ -19,9 +19,9 @@ cdef array.array INT32 = new_array("i")
 
 cdef enum:
     LARGEST = 0x7FFFFFFF  # bytes of text that 32-bit offsets can address
-    NUMBER = 12           # bytes that a number and an operation take at most
-    SHIFT = 33            # from a quality to its character
-    LAST_SHIFTED = 222    # the largest quality to which that can be added
+    NUMBER = 12           # most characters of a CIGAR operation and its length
+    SHIFT = 33            # difference between a quality and its character
+    LAST_SHIFTED = 222    # the largest quality to which SHIFT can be added
     MISSING = 0xFF        # the first quality of a record without qualities
 
 
@@ -46,7 +46,7 @@ cdef bint is_ascii(const uint8_t *data, int64_t size) noexcept nogil:
 
 
 cdef object utf8(const uint8_t *data, const int32_t *starts, Py_ssize_t n):
-    """Convert n texts with one character per byte; returns offsets and bytes."""
+    """Convert n texts with one character per byte to UTF-8; return offsets and bytes."""
     cdef array.array offsets_array = offsets_of(n)
     cdef int32_t *offsets = <int32_t *> offsets_array.data.as_ints
     cdef Buffer out = Buffer(starts[n])
@@ -68,9 +68,9 @@ cdef object utf8(const uint8_t *data, const int32_t *starts, Py_ssize_t n):
 
 
 def texts(text, const int64_t[::1] starts not None):
-    """Offsets and bytes of n texts with one character per byte: text i is ``text[starts[i]:starts[i + 1]]``.
+    """Return offsets and bytes of n texts with one character per byte. Text i is ``text[starts[i]:starts[i + 1]]``.
 
-    ``text`` is returned itself if it is ASCII. ``starts``: shape (n + 1,), from 0.
+    If ``text`` is ASCII, it is returned itself. ``starts``: shape (n + 1,), beginning with 0.
     """
     cdef const uint8_t[::1] data = text
     cdef Py_ssize_t n = starts.shape[0] - 1, i
@@ -96,14 +96,14 @@ def texts(text, const int64_t[::1] starts not None):
 
 
 cdef inline void put_letters(const uint8_t *packed, int64_t size, const uint16_t *pairs, uint8_t *out) noexcept nogil:
-    """Write the letters of bases, of which each byte holds a pair."""
+    """Write the letters of bases that are packed two per byte."""
     cdef int64_t i
     for i in range(size):
         memcpy(out + 2 * i, pairs + packed[i], 2)
 
 
 cdef inline uint8_t put_characters(const uint8_t *qual, int64_t length, uint8_t *out) noexcept nogil:
-    """Write qualities as characters; returns the bits that are set in any of these."""
+    """Write qualities as characters; return the bits that are set in any of them."""
     cdef uint8_t every = 0, value
     cdef int64_t i
     for i in range(length):
@@ -114,7 +114,7 @@ cdef inline uint8_t put_characters(const uint8_t *qual, int64_t length, uint8_t 
 
 
 cdef int64_t total_of(const int32_t[::1] l_seq, int64_t bases, int64_t packed) except -1:
-    """Check that columns with so many bytes hold all bases; returns the bytes of their text, with "*" for none."""
+    """Check that columns of these sizes hold all bases; return the length of their text, with "*" for empty ones."""
     cdef int64_t text = 0, halves = 0, total = 0
     cdef Py_ssize_t i
     for i in range(l_seq.shape[0]):
@@ -130,7 +130,7 @@ cdef int64_t total_of(const int32_t[::1] l_seq, int64_t bases, int64_t packed) e
 
 
 def sequences(const uint8_t[::1] seq not None, const int32_t[::1] l_seq not None):
-    """Offsets and text of SEQ, "*" for none. ``seq``: concatenated, in BAM encoding."""
+    """Return offsets and text of SEQ ("*" if empty). ``seq``: concatenated sequences in BAM encoding."""
     cdef Py_ssize_t n = l_seq.shape[0], i
     cdef int64_t size = total_of(l_seq, LARGEST, seq.shape[0]), used = 0
     cdef uint16_t[256] pairs
@@ -157,7 +157,7 @@ def sequences(const uint8_t[::1] seq not None, const int32_t[::1] l_seq not None
 
 
 def qualities(const uint8_t[::1] qual not None, const int32_t[::1] l_seq not None):
-    """Offsets and text of QUAL: 33 added to each value, "*" for none. ``qual``: concatenated, in BAM encoding."""
+    """Return offsets and text of QUAL: 33 is added to each value; "*" if missing. ``qual``: concatenated, as in BAM."""
     cdef Py_ssize_t n = l_seq.shape[0], i
     cdef int64_t size = total_of(l_seq, qual.shape[0], LARGEST), used = 0
     cdef array.array offsets = offsets_of(n)
@@ -179,7 +179,7 @@ def qualities(const uint8_t[::1] qual not None, const int32_t[::1] l_seq not Non
 
 
 def quality_lists(const uint8_t[::1] qual not None, const int32_t[::1] l_seq not None):
-    """Offsets of each record's values in ``qual``, and a bytearray with 1 for records that have qualities."""
+    """Return the offsets of each record's values in ``qual``, and a bytearray with 1 for records with qualities."""
     cdef Py_ssize_t n = l_seq.shape[0], i
     cdef int64_t used = 0
     cdef array.array offsets = offsets_of(n)
@@ -196,15 +196,15 @@ def quality_lists(const uint8_t[::1] qual not None, const int32_t[::1] l_seq not
 
 def cigars(const uint32_t[::1] start not None, const uint32_t[::1] count not None,
            const uint32_t[::1] pool not None):
-    """Each record's index in a dictionary of CIGARs, array('i'), and offsets and text of the dictionary.
+    """Return each record's index in a dictionary of CIGARs, array('i'), and the offsets and text of the dictionary.
 
-    Record i has ``pool[start[i]:start[i] + count[i]]``. Without operations its CIGAR is "*".
+    The operations of record i are ``pool[start[i]:start[i] + count[i]]``. Without operations, its CIGAR is "*".
     """
     cdef Py_ssize_t n = start.shape[0], i
     cdef int64_t k
     cdef array.array index = array.clone(INT32, n, False)
     cdef array.array known_array = array.clone(INT32, pool.shape[0] + 1, True)
-    cdef int32_t *known = <int32_t *> known_array.data.as_ints  # by the start of a CIGAR: 1 + its index; last: of "*"
+    cdef int32_t *known = <int32_t *> known_array.data.as_ints  # 1 + index of a CIGAR, by its start; the last: of "*"
     cdef int32_t *slot
     cdef int32_t distinct = 0
     cdef array.array ends

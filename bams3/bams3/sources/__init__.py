@@ -1,1 +1,1 @@
-"""Alignments coming in: whatever the format, a source gives the header and blocks of validated BAM records."""
+"""Sources of alignments. Whatever its format, a source provides the header and blocks of validated BAM records."""

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Records for a temporary file, with sequences and qualities apart: that compresses better, and in less time."""
+"""Records for a temporary file, with sequences and qualities separated, because that compresses better and faster."""
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -15,18 +15,18 @@ from bams3.bam.records import RecordBlock
 cdef array.array INT64 = array.array("q")
 
 cdef enum:
-    FIXED = 36  # bytes of a record before its name, with block_size
+    FIXED = 36  # bytes of a record before its name, including block_size
 
 
 cdef struct Lengths:
-    int64_t head       # until the sequence
+    int64_t head       # everything before the sequence
     int64_t sequence
     int64_t qualities
     int64_t tags
 
 
 cdef inline Lengths lengths_of(const uint8_t *record) noexcept nogil:
-    """The bytes of what a record consists of."""
+    """Return the lengths in bytes of the parts of a record."""
     cdef Lengths lengths
     lengths.head = FIXED + record_name_length(record) + 4 * <int64_t> record_cigar_count(record)
     lengths.qualities = record_l_seq(record)
@@ -41,7 +41,7 @@ cdef inline uint8_t *copied(uint8_t *to, const uint8_t *source, int64_t size) no
 
 
 def split(block not None):
-    """The records of a validated block as three bytes objects: sequences, qualities, all else."""
+    """Split the records of a validated block into three bytes objects: sequences, qualities, and everything else."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef int64_t count = offsets.shape[0] - 1, i, sequences = 0, qualities = 0
@@ -74,7 +74,7 @@ def split(block not None):
 def joined(
     const uint8_t[::1] sequences not None, const uint8_t[::1] qualities not None, const uint8_t[::1] others not None
 ):
-    """The inverse of `split`. Raises ValueError if the lengths of records do not agree with what there is."""
+    """Join the results of `split`. Raises ValueError if the lengths in the records do not match the data."""
     cdef int64_t at = 0, s = 0, q = 0, count = 0, i
     cdef const uint8_t *o
     cdef Lengths lengths

@@ -1,4 +1,4 @@
-"""Opening alignments of any format, and reading BAM."""
+"""Opening of alignments in any format, and reading of BAM."""
 
 import os
 import re
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bams3.sources.feeds import Feed
 
 LOOK_BYTES, LOOK_PORTIONS = 4096, 64
-"""What identifies a SAM file without a header, and how far to look for it among blocks that hold little or nothing."""
+"""Number of bytes that are enough to identify a SAM file without a header, and of portions that are read for them (BGZF
+blocks may hold few bytes or none)."""
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
@@ -30,14 +31,31 @@ def open_source(
     path: str, *, index: str | None = None, reference: str | None = None,
     allow_truncated: bool | None = None, progress: Callable[[int], Any] | None = None,
 ) -> Source:  # fmt: skip
-    """Open a BAM, CRAM or SAM file at a path or URI; the format is detected from the content; ``-`` is standard input.
-    The file is read once, whatever its format, unless windows are requested.
+    """Open a BAM, CRAM or SAM file. The format is detected from the content.
 
-    `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
-    `reference`: FASTA for CRAM. `allow_truncated`: whether to accept a file without an end-of-file marker; None means
-    no, and that the caller offers no such option. `progress`: called with the number of bytes whenever some of the file
-    are read, unless htslib itself reads it (windows of a CRAM). A dataset of the earlier BAMS3 writers is a source, too
-    (`legacy`). Raises SourceError if the file cannot be read or has none of these formats.
+    Unless windows are requested, the file is read only once, whatever its format. A dataset of the earlier BAMS3
+    writers is a source, too (see `legacy`).
+
+    Parameters
+    ----------
+    path
+        A path or URI; ``-`` is standard input.
+    index
+        A BAI or CSI file (CRAI for CRAM), which is needed only for windows. By default, it is searched for next to the
+        file.
+    reference
+        FASTA file for CRAM.
+    allow_truncated
+        Whether to accept a file without an end-of-file marker. None means no, and that the caller does not offer the
+        option.
+    progress
+        Called with the number of bytes whenever bytes of the file are read, except where htslib reads the file itself
+        (windows of a CRAM).
+
+    Raises
+    ------
+    SourceError
+        If the file can't be read or has none of these formats.
     """
     if os.path.isdir(path):
         from bams3.sources.legacy import is_legacy, open_legacy
@@ -66,7 +84,7 @@ def open_source(
 
 
 def _looked_at(alignments: Input) -> tuple[str, str, BinaryIO]:
-    """The format and the compression of a file, as `_kind` gives them, and the file at its start."""
+    """Return the format and the compression of a file, as `_kind` does, and the file, rewound to its start."""
     file = ReadAgain(alignments.open())
     kind, packing = _kind(file, alignments.name)
     file.rewind()
@@ -112,9 +130,9 @@ def _inflater(packing: str, file: BinaryIO, name: str, allow_truncated: bool | N
 
 
 class BamSource:
-    """A BAM file: BGZF, plain gzip or uncompressed (`packing`). See `Source`.
+    """A BAM file, compressed as BGZF or plain gzip, or uncompressed (`packing`). See `Source`.
 
-    `file` is what `alignments` opens, at its start.
+    `file`: the open file of `alignments`, at its start.
     """
 
     def __init__(

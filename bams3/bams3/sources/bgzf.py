@@ -1,4 +1,4 @@
-"""BGZF, the blocked gzip of BAM files: reading from any virtual offset.
+"""Reading of BGZF, the blocked gzip format of BAM files, from any virtual offset.
 
 A virtual offset is `compressed offset of a block << 16 | offset within the inflated block`.
 """
@@ -19,7 +19,7 @@ MAX_BLOCK = 1 << 16
 EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAGIC = b"\x1f\x8b\x08\x04"
 USUAL_EXTRA, USUAL_HEADER = b"\x06\x00BC\x02\x00", 18
-"""Of a block whose only extra field is BC; bytes of its header."""
+"""The extra field of a block that has only BC, and the number of bytes in the header of such a block."""
 
 PLAIN_GZIP = (
     "plain gzip instead of a BGZF block; the file is damaged, or convert it to BGZF with samtools view -b"
@@ -28,7 +28,7 @@ NOTHING_KNOWN = "no BGZF block here; the file is damaged or not BGZF"
 READ_SIZE = 1 << 20
 FIRST_PORTION, PORTION_SIZE = 1 << 12, 1 << 20
 PORTION_BLOCKS = 1 << 12
-"""Maximum number of blocks in a portion: every block takes memory, however little it holds."""
+"""Maximum number of blocks in a portion, because every block takes memory, even if it is almost empty."""
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
@@ -39,23 +39,24 @@ class _BlockRun(NamedTuple):
     """Consecutive blocks that have not been inflated yet."""
 
     offset: int
-    """Of the first block in the file."""
+    """Offset of the first block in the file."""
     raw: memoryview
     blocks: "array[int]"
     """Size, CRC-32 and inflated length of each block."""
     header: int
-    """Bytes of each block before its deflated data."""
+    """Number of bytes of each block before its deflated data."""
     wanted: slice
-    """Of the inflated bytes."""
+    """The slice of the inflated bytes that is wanted."""
 
 
 class BlockReader:
     """Inflates a BGZF file from one virtual offset to another, or to the end of the file.
 
-    `file` is a binary file; it must be seekable unless reading starts at its current position (`start_voffset` 0).
-    The header, CRC32 and length of every block are checked, and so is the empty block at the end of the file, which
-    tells a whole file from a truncated one; with `allow_truncated`, its absence sets `truncated` instead. SourceError
-    names the file and the compressed offset. Reads at most one block beyond `end_voffset`.
+    `file` is a binary file. It must be seekable unless reading starts at its current position (`start_voffset` 0).
+
+    The header, CRC32 and length of every block are checked. At the end of the file there must be an empty block, which
+    shows that the file is not truncated; with `allow_truncated`, `truncated` is set if it is missing. Errors are
+    SourceErrors that name the file and the compressed offset. At most one block beyond `end_voffset` is read.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class BlockReader:
         self._allow_truncated = allow_truncated
         self._file = file
         self._end_block, self._end_within = end_voffset >> 16, end_voffset & 0xFFFF
-        self._offset = start_voffset >> 16  # of _raw in the file
+        self._offset = start_voffset >> 16  # offset of _raw in the file
         self._skip = start_voffset & 0xFFFF
         self._raw = memoryview(b"")
-        self._at = 0  # of the next block in _raw
+        self._at = 0  # offset of the next block in _raw
         self._last_was_empty = False
         self._ended = start_voffset >= end_voffset
         if start_voffset:
@@ -79,14 +80,16 @@ class BlockReader:
     def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         """The remaining inflated bytes, in portions of about 1 MB; the first portions are smaller.
 
-        `mapper` inflates them, and calls `made` with each portion, whose results are yielded. With the built-in map
-        nothing is read before it is requested, so that another call continues after the portion that was taken last.
+        `mapper` inflates the portions and calls `made` with each; the results are yielded. With the built-in map,
+        nothing is read before it is requested, so another call continues after the last portion that was taken.
         """
         return mapper(lambda run: made(self._inflate(run)), self._runs())
 
     def _runs(self) -> Iterator[_BlockRun]:
-        """The remaining blocks; those of a run are passed before it is yielded. An error in a block is raised after the
-        blocks before it have been yielded."""
+        """Yield the remaining blocks in runs. `_at` is after a run when the run is yielded.
+
+        An error in a block is raised after the blocks before it have been yielded.
+        """
         enough = FIRST_PORTION
         while not self._ended:
             offset = self._offset + self._at
@@ -101,7 +104,7 @@ class BlockReader:
                 yield self._next_block(offset)
 
     def _usual_run(self, offset: int, enough: int) -> _BlockRun | None:
-        """Pass whole blocks in memory that hold about `enough` bytes, all of which are wanted, if there are any."""
+        """Return a run of whole blocks in memory with about `enough` bytes, all wanted; None if there are none."""
         if self._skip:
             return None
         stop = min(self._end_block - self._offset, len(self._raw))
@@ -137,15 +140,15 @@ class BlockReader:
         return _BlockRun(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
     def _inflate(self, run: _BlockRun) -> bytes:
-        """The inflated bytes of some blocks.
+        """Return the inflated bytes of some blocks.
 
-        ISA-L takes them as one gzip file, which is faster. The class that does so is not public: other versions may
-        lack it.
+        ISA-L inflates them as one gzip file, which is faster. The class for this is not public, so other versions may
+        not have it.
         """
         length = sum(run.blocks[2::3])
         try:
             reader = isal_zlib._GzipReader(run.raw, length // 10 + 1)  # type: ignore[arg-type]
-            data: bytes = reader.read(length)  # at most ten times the number above
+            data: bytes = reader.read(length)  # reads at most ten times the size given above
             if len(data) == length and not reader.read(1):
                 return data[run.wanted]  # slicing all bytes makes no copy
         except (AttributeError, TypeError, OSError, EOFError, isal_zlib.error):  # type: ignore[misc]
@@ -153,7 +156,7 @@ class BlockReader:
         return self._inflate_each(run)[run.wanted]
 
     def _inflate_each(self, run: _BlockRun) -> bytes:
-        """The same, block by block. Raises SourceError with the offset of the block that is damaged."""
+        """Do the same, block by block. Raises SourceError with the offset of a damaged block."""
         parts = []
         at, header = 0, run.header
         numbers = iter(run.blocks)
@@ -189,7 +192,7 @@ class BlockReader:
         have = sum(map(len, parts))
         self._offset += self._at
         while have < size:
-            # Behind the start of a block no more is read than completes it, since the two have to be joined.
+            # After the start of a block, only the bytes that complete it are read, because the two have to be joined.
             wanted = 0 if have else min(READ_SIZE, self._end_block + MAX_BLOCK - self._offset)
             part = self._file.read(max(wanted, size - have))
             if not part:
@@ -215,17 +218,17 @@ class BlockReader:
 
 
 def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
-    """The bytes [start, end) of a file that hold the data between two virtual offsets.
+    """Return the bytes [start, end) of a file that hold the data between two virtual offsets.
 
-    A block takes at most 65,536 bytes; the span extends that far past the offset of the last block, if that is needed.
+    A block takes at most 65,536 bytes. If data of the last block are needed, the span extends this far past its offset.
     """
     return start_voffset >> 16, (end_voffset >> 16) + (MAX_BLOCK if end_voffset & 0xFFFF else 0)
 
 
 def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceError:
-    """The error for a file that ends on a block boundary but without an end-of-file marker.
+    """Return the error for a file that ends at a block boundary but without an end-of-file marker.
 
-    `allow_truncated` is None if the caller offers no such option.
+    `allow_truncated`: None if the caller does not offer the option.
     """
     choice = "" if allow_truncated is None else "; use --allow-truncated to convert the records it has"
     return SourceError(
@@ -234,7 +237,7 @@ def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceEr
 
 
 def is_bgzf(head: bytes) -> bool:
-    """Whether a file that starts with `head` (64 KB, or the whole file) is BGZF, not plain gzip or anything else."""
+    """Tell whether a file that starts with `head` (64 KB, or the whole file) is BGZF rather than another format."""
     return (
         head[:4] == MAGIC
         and len(head) >= 12

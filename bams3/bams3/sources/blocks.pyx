@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Where BGZF blocks begin and end: a scan that looks at their headers and footers alone."""
+"""Locations of BGZF blocks, found by a scan of their headers and footers alone."""
 
 from cpython cimport array
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -15,7 +15,7 @@ cdef enum:
     LONGEST = 1 << 16
 
 cdef array.array UINT32 = array.array("I")
-# Magic and flags; the extra field, BC alone; between them are a time and two bytes that do not matter.
+# Magic and flags, and the extra field with BC only. Between them are the time and two bytes that are ignored.
 cdef const uint8_t *MAGIC = b"\x1f\x8b\x08\x04"
 cdef const uint8_t *EXTRA = b"\x06\x00BC\x02\x00"
 
@@ -43,8 +43,8 @@ cdef int64_t scan(
 def whole_blocks(const uint8_t[::1] raw not None, int64_t at, int64_t stop, int64_t enough, int64_t most):
     """Find the consecutive blocks in `raw` from byte `at` on.
 
-    They end at a block that is not whole, that begins at byte `stop` or after it, or that has another header than
-    htslib writes; or once they hold `enough` inflated bytes, or are `most`.
+    The scan ends at a block that is incomplete, that begins at or after byte `stop`, or whose header is not one that
+    htslib writes; or when the blocks hold `enough` inflated bytes, or there are `most` of them.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Records by their place in the genome: buckets take them in any order, and are sorted one by one as samtools sorts.
+"""Buckets for records, by their place in the genome. Records are added in any order; then each bucket is sorted.
 
-The order is that of keys: reference id (-1 last), position, and strand (forward first). Records with equal keys stay in
-the order in which they came.
+The order is that of samtools sort: by reference id (-1 last), position, and strand (forward first). Records with equal
+keys stay in input order.
 """
 
 from cpython cimport array
@@ -20,7 +20,7 @@ from bams3.bam.records import RecordBlock
 cdef array.array INT64 = array.array("q")
 
 cdef enum:
-    SMALLEST_SHIFT = 14  # of the length of an interval
+    SMALLEST_SHIFT = 14  # log2 of the least length of an interval
     NO_KEY = -1
 
 
@@ -42,7 +42,9 @@ cdef struct Heap:
 
 
 cdef Item *sort_items(Item *items, Item *spare, int64_t count) noexcept nogil:
-    """Sort items by key, stably; return where they are then, `items` or `spare`. Bytes that all keys share are skipped.
+    """Sort items by key, with a stable radix sort; return the array that holds the result, `items` or `spare`.
+
+    Bytes that are the same in all keys are skipped.
     """
     cdef int64_t places[256]
     cdef int64_t i, at, found
@@ -72,7 +74,7 @@ cdef Item *sort_items(Item *items, Item *spare, int64_t count) noexcept nogil:
 
 
 cdef gathered(const Item *items, int64_t count):
-    """A RecordBlock of copies of the records."""
+    """Return a RecordBlock with copies of the records."""
     cdef array.array offsets = array.clone(INT64, count + 1, zero=False)
     cdef int64_t *ends = <int64_t *> offsets.data.as_longlongs
     cdef bytes data
@@ -91,15 +93,23 @@ cdef gathered(const Item *items, int64_t count):
 
 
 cdef class Buckets:
-    """Takes records in any order. A bucket holds those of an interval of the genome, all contigs laid end to end; the
-    last one those without a reference.
+    """Takes records in any order.
 
-    `lengths`: of the contigs, in bp; `most`: the number of intervals, about; `page`: the bytes by which a bucket grows.
-    `size`: the bytes of memory that all buckets take, with those that sorting them takes.
+    Each bucket holds the records of an interval of the genome, with all contigs concatenated. The last bucket holds the
+    records without a reference. `size`: the bytes of memory that all buckets take, including the memory to sort them.
+
+    Parameters
+    ----------
+    lengths
+        Lengths of the contigs in bp.
+    most
+        Approximate number of intervals.
+    page
+        Number of bytes by which a bucket grows.
     """
 
     cdef Heap *heaps
-    cdef int64_t *starts  # of the contigs, end to end; and the end of the last
+    cdef int64_t *starts  # starts of the concatenated contigs, and the end of the last one
     cdef int64_t contigs, buckets
     cdef size_t page
     cdef int shift
@@ -143,7 +153,7 @@ cdef class Buckets:
             raise MemoryError
 
     cdef bint put(self, const uint8_t *record, size_t length) noexcept nogil:
-        """Whether there was memory for a record."""
+        """Copy a record into its bucket; return False if there is not enough memory."""
         cdef Heap *heap = &self.heaps[self.bucket_of(record)]
         cdef Page *page = heap.last
         cdef size_t capacity
@@ -166,14 +176,14 @@ cdef class Buckets:
         return True
 
     cdef int64_t bucket_of(self, const uint8_t *record) noexcept nogil:
-        """A position beyond the end of a contig is in the bucket of its end."""
+        """Return the bucket of a record. A position beyond the end of a contig is in the bucket of the contig's end."""
         cdef int32_t ref = record_ref(record)
         if not 0 <= ref < self.contigs:
             return self.buckets - 1
         return min(self.starts[ref] + max(record_pos(record), 0), self.starts[ref + 1]) >> self.shift
 
     def take(self):
-        """Hand over the buckets that have records, in the order of the genome; none is left."""
+        """Return the buckets that have records, in genome order, and begin with empty ones."""
         cdef int64_t i
         cdef Bucket bucket
         taken = []
@@ -188,7 +198,7 @@ cdef class Buckets:
 
 
 cdef class Bucket:
-    """Records of an interval of the genome, as they came."""
+    """Records of an interval of the genome, in input order."""
 
     cdef Heap heap
     cdef Item *items  # the records in order, once they are sorted
@@ -198,7 +208,10 @@ cdef class Bucket:
         free(self.items)
 
     def sort(self, int64_t limit):
-        """Sort the records. Returns ranges (first, last) of them, each of about `limit` bytes, or of one record."""
+        """Sort the records.
+
+        Return ranges [first, last) of them, each with at most `limit` bytes, or with one record.
+        """
         cdef int64_t count = self.heap.records, first = 0, last
         cdef Item *spare = <Item *> malloc(count * sizeof(Item))
         cdef Item *items = <Item *> malloc(count * sizeof(Item))
@@ -243,11 +256,11 @@ cdef class Bucket:
         return last
 
     def key(self, int64_t record):
-        """The key of a record, by its place among the sorted ones."""
+        """Return the key of a record, by its index among the sorted records."""
         return self.items[record].key
 
     def block(self, int64_t first, int64_t last):
-        """The records of a range, sorted, as a RecordBlock."""
+        """Return the sorted records of a range, as a RecordBlock."""
         return gathered(self.items + first, last - first)
 
 
@@ -261,7 +274,7 @@ cdef void free_pages(Heap *heap) noexcept nogil:
 
 
 def last_key_in_order(block not None, int64_t key):
-    """The key of the last record if all are in order, the first one after `key`; else -1."""
+    """Return the key of the last record if all records are in order and none is before `key`; else -1."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef int64_t i, following
@@ -276,14 +289,14 @@ def last_key_in_order(block not None, int64_t key):
 
 
 def first_key(block not None):
-    """The key of the first record; there must be one."""
+    """Return the key of the first record. There must be at least one."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     return key_of(&data[offsets[0]])
 
 
 def records_before(block not None, uint64_t key, bint inclusive):
-    """How many records of a sorted block have a lesser key, or (`inclusive`) this one."""
+    """Return how many records of a sorted block have a smaller key or, with `inclusive`, a smaller or equal key."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef int64_t low = 0, high = offsets.shape[0] - 1, middle
@@ -299,7 +312,10 @@ def records_before(block not None, uint64_t key, bint inclusive):
 
 
 def merged(blocks):
-    """The records of several blocks, sorted, as one block. Those with equal keys stay in the order of the blocks."""
+    """Return the records of several blocks, sorted, as one block.
+
+    Records with equal keys stay in the order of the blocks.
+    """
     cdef int64_t count = sum(map(len, blocks)), records, at = 0, i
     cdef Item *items = <Item *> malloc((2 * count + 1) * sizeof(Item))
     cdef Item *in_order
@@ -308,7 +324,7 @@ def merged(blocks):
     if items == NULL:
         raise MemoryError
     try:
-        for block in blocks:  # which keep the records where they are
+        for block in blocks:  # the blocks keep the records in place
             data, offsets = block.data, block.offsets
             records = offsets.shape[0] - 1
             with nogil:

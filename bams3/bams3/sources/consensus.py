@@ -1,7 +1,7 @@
-"""Sorted records whose qualities stay where the reads at a position leave doubt, and become one value elsewhere.
+"""Replacement of base qualities: they are kept where the reads at a position disagree, and become one value elsewhere.
 
-Worker threads take windows of 2^16 positions. What becomes of a record depends on the records of its window and of the
-two beside it, and not on how they arrive in blocks.
+Worker threads process windows of 2^16 positions of sorted records. The result for a record depends on the records of
+its window and of the two adjacent windows, and not on how they are divided into blocks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from bams3.sources.inputs import Mapper
 
 WINDOW = 1 << WINDOW_SHIFT
 MOST = 32 << 20
-"""Bytes that the records of a window may take: if they are more, all of its records stay as they are."""
+"""Greatest number of bytes in the records of a window. If they have more, none of them is changed."""
 
 
 @dataclass
 class WindowRecords:
-    """Records of a window, in order: all of them, or some that stay as they are."""
+    """Records of a window, in order: all of them (`whole`), or some that are not changed."""
 
     reference_id: int
     window: int
@@ -46,8 +46,11 @@ def simplified(blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[Window
 
 
 def windows_of(blocks: Iterable[RecordBlock]) -> Iterator[WindowRecords]:
-    """Cut sorted blocks into windows. Records that stay as they are come as soon as that is known: those of windows
-    with too many, and those without a reference."""
+    """Cut sorted blocks into windows.
+
+    Records that are not changed, those of windows with too many records and those without a reference, are yielded as
+    soon as this is known.
+    """
     current: WindowRecords | None = None
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, WINDOW_SHIFT):

@@ -1,4 +1,4 @@
-"""The containers of a CRAM file: checks that the file is whole, and counts its records."""
+"""The containers of a CRAM file: checks that the file is complete, and counts of its records."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -18,7 +18,7 @@ SHARED = -2
 
 
 class CramBytes(Feed):
-    """A CRAM file, passed on unchanged, whose containers must be whole."""
+    """A CRAM file that is passed on unchanged. Its containers must be complete."""
 
     def __init__(self, reader: Reader, *, allow_truncated: bool | None = None) -> None:
         super().__init__(reader)
@@ -66,7 +66,7 @@ class _Containers:
     """Steps over the containers of a CRAM file that arrives in portions."""
 
     DEFINITION = 26
-    """Bytes of the file before the first container: magic, version, file id."""
+    """Number of bytes before the first container: magic, version, file id."""
     MAX_HEADER = 1 << 16
     STEP = 256
 
@@ -75,7 +75,7 @@ class _Containers:
         self.shared = False  # whether a container has reads of several contigs
         self._name = name
         self._major = 0
-        self._offset = 0  # of the container in the file
+        self._offset = 0  # offset of the container in the file
         self._begun = bytearray()  # start of a container's header, or of the file definition
         self._skip = 0
         self._at_end = False
@@ -117,7 +117,10 @@ class _Containers:
         return True
 
     def end_whole(self) -> bool:
-        """Whether the last container is the end-of-file container. Raises SourceError if a container is truncated."""
+        """Tell whether the last container is the end-of-file container.
+
+        Raises SourceError if a container is truncated.
+        """
         if self._skip or self._begun:
             raise self._error("the file is truncated within a container")
         return self._at_end
@@ -129,7 +132,8 @@ class _Containers:
 def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Container | None:
     """Parse the container at the start of `data`; None if its header continues past the data.
 
-    For the first container (`of_header`), htslib writes too small a size in version 2: the size of its block counts.
+    In version 2, htslib writes a size for the first container (`of_header`) that is too small, so the size of its block
+    is used.
     """
     try:
         at = 4

@@ -1,5 +1,5 @@
 # Compiled with -O1: no run spends its time here.
-"""Where the bins of each reference are in an index, BAI or CSI."""
+"""Locations of the bins of each reference in a BAI or CSI index."""
 
 from cpython cimport array
 import array
@@ -25,11 +25,17 @@ def extents(
     const uint8_t[::1] data not None, int64_t at, Py_ssize_t references, bint csi, uint32_t pseudo_bin,
     uint64_t end_voffset,
 ):
-    """The bins of each reference, from byte ``at`` on: array('Q') with WIDTH numbers for each, and the byte after them.
+    """Find the bins of each reference, from byte ``at`` on.
 
-    The numbers: bytes [start, end) of its bins, their number, whether it has metadata; of these, the virtual offsets of
-    the first record and of the end of the last, and the numbers of mapped and unmapped records. Raises ValueError that
-    says what is wrong; `end_voffset`: no record ends after it.
+    `end_voffset`: virtual offset after which no record may end. Raises ValueError with the reason if the index is
+    invalid.
+
+    Returns
+    -------
+    array('Q'), int
+        WIDTH numbers for each reference, and the offset of the byte after the last bin. The numbers are: the bytes
+        [start, end) of its bins, the number of bins, and whether it has metadata; and from the metadata, the virtual
+        offsets of the first record and of the end of the last one, and the numbers of mapped and unmapped records.
     """
     cdef array.array table = array.clone(UINT64, references * COLUMNS, True)
     cdef uint64_t *row = <uint64_t *> table.data.as_voidptr

@@ -1,4 +1,4 @@
-"""Input for samtools: checked for completeness on its way, with its records counted."""
+"""Input for samtools, which is checked for completeness, and whose records are counted, while it is passed on."""
 
 import re
 from collections import deque
@@ -8,7 +8,7 @@ from bams3.errors import SourceError
 from bams3.sources.inputs import Mapper
 from bams3.sources.stream import Reader
 
-KEPT_PORTIONS = 3  # samtools lags behind its input by less than this
+KEPT_PORTIONS = 3  # samtools lags behind its input by fewer portions than this
 
 Fields = list[bytes]
 CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
@@ -18,7 +18,7 @@ CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
     ("mate cannot have zero coordinate", lambda fields, _: fields[6] != b"*" and fields[7] == b"0"),
     ("query must have a CIGAR", lambda fields, _: fields[5] == b"*" and not _is_unmapped(fields[1])),
 )
-"""Parts of htslib's warnings about SAM lines that it changes (with a name, perhaps), and tests for those lines."""
+"""Parts of htslib's warnings about SAM lines that it changes, and tests for such lines (with the name in a warning)."""
 
 
 def _is_unmapped(flag: bytes) -> bool:
@@ -28,8 +28,8 @@ def _is_unmapped(flag: bytes) -> bool:
 class Feed:
     """A Reader of the input for samtools; this class passes on inflated BAM.
 
-    `records`: the number of records passed on, known at the end; None if it cannot be determined. `shares`: whether
-    slices of a CRAM that have been passed on may have reads of several contigs.
+    `records`: the number of records that were passed on, known at the end; None if it can't be determined. `shares`:
+    whether slices of a CRAM that were passed on may have reads of several contigs.
     """
 
     records: int | None = None

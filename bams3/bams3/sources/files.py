@@ -1,4 +1,4 @@
-"""How the sources access files: local files, standard input, and objects in a store."""
+"""Access to the files of sources: local files, standard input, and objects in a store."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ def input_at(path: str) -> Input:
 
 
 def expect_again(file: "str | Input", why: str) -> None:
-    """Raise SourceError, without waiting, if a file can be opened only once; `why` says why that is not enough."""
+    """Raise SourceError, without opening it, if a file can be opened only once. `why`: why this is not enough."""
     if isinstance(file, str):
         if is_remote(file):
             return
@@ -37,8 +37,10 @@ def expect_again(file: "str | Input", why: str) -> None:
 
 
 def expect_regular(path: str) -> None:
-    """Raise SourceError if a file that was found by name, beside another file, is a pipe or device: opening it might
-    block forever."""
+    """Raise SourceError if a file that was found by name, next to another file, is a pipe or device.
+
+    Opening such a file might block forever.
+    """
     file = LocalInput(path)
     if file.once:
         raise SourceError(
@@ -47,7 +49,10 @@ def expect_regular(path: str) -> None:
 
 
 def name_beside(path: str, ending: str, suffix: str = "") -> str:
-    """The path or URI of a file with the same name plus an ending, which replaces `suffix` if the name has it."""
+    """Return the path or URI of a file with the same name plus an ending.
+
+    If the name has `suffix`, this is replaced.
+    """
     web = path.startswith(("http://", "https://"))
     place, mark, query = path.partition("?") if web else (path, "", "")
     return place.removesuffix(suffix) + ending + mark + query
@@ -76,7 +81,7 @@ class LocalInput:
         return cast(BinaryIO, file)
 
     def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Do nothing: the operating system reads ahead."""
+        """Do nothing, because the operating system reads ahead."""
 
     def size(self) -> int:
         return self._stat().st_size
@@ -94,7 +99,7 @@ class LocalInput:
             return bytes(data)
 
     def close(self) -> None:
-        """Do nothing: no file is kept open."""
+        """Do nothing, because no file is kept open."""
 
     def _stat(self) -> os.stat_result:
         try:
@@ -104,7 +109,7 @@ class LocalInput:
 
 
 def _place(path: str) -> tuple[str, bool]:
-    """A name by which other processes, too, find the file, and whether it can be opened only once."""
+    """Return a name by which other processes can find the file, too, and whether it can be opened only once."""
     if path == STDIN:
         return path, True
     try:
@@ -113,7 +118,7 @@ def _place(path: str) -> tuple[str, bool]:
         return path, False  # opening it reports the error
     if not stat.S_ISREG(kind):
         return path, not stat.S_ISDIR(kind)
-    if path.startswith(("/dev/", "/proc/")):  # a descriptor: other processes have their own
+    if path.startswith(("/dev/", "/proc/")):  # a descriptor, which differs in other processes
         real = os.path.realpath(path)
         return (real, False) if os.path.exists(real) else (path, True)
     return path, False

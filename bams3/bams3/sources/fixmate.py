@@ -1,4 +1,4 @@
-"""A source of reads that are grouped by name, with their mates' fields filled in as `samtools fixmate -m` does."""
+"""A source of reads that are grouped by name, with their mate fields filled in as `samtools fixmate -m` does."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from bams3.sources.inputs import IndexCounts, Mapper, Source
 from bams3.sources.wrapped import WrappedSource
 
 MOST = 1 << 30
-"""Bytes that a template may take in memory: it has to be there as a whole."""
+"""Greatest number of bytes that a template may take in memory, which must hold all of it."""
 READ = 200
-"""Bytes that a read takes there besides its own."""
+"""Bytes of memory that each read takes in addition to its record."""
 
 
 class FixmateSource(WrappedSource):
-    """`source` with each template mended: records of one name that follow each other. See `Source`.
+    """A source with the mate fields of each template filled in. See `Source`.
 
-    Raises SourceError if the header says that records are in the order of coordinates.
+    A template is a run of adjacent records with the same name. Raises SourceError if, according to the header, the
+    records are sorted by coordinate.
     """
 
     def __init__(self, source: Source) -> None:
@@ -49,8 +50,8 @@ def _is_sorted(header: Header) -> bool:
 
 
 def whole_templates(blocks: Iterator[RecordBlock], path: str) -> Iterator[list[RecordBlock]]:
-    """Join blocks to lists of blocks, none of which ends within a template."""
-    held: list[RecordBlock] = []  # a template that may go on
+    """Yield lists of consecutive blocks, none of which ends within a template."""
+    held: list[RecordBlock] = []  # a template that may continue
     size = 0
     for block in filter(len, blocks):
         first = last_template(block)

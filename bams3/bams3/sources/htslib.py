@@ -1,7 +1,7 @@
-"""SAM and CRAM: converted by htslib to the same blocks of BAM records.
+"""SAM and CRAM, which htslib converts to blocks of BAM records.
 
-We read the file, check that it is whole, and pipe it into samtools, which writes uncompressed BAM into
-another pipe; our own reader takes it from there. Only reading by window is left to samtools.
+bams3 reads the file, checks that it is complete, and pipes it into samtools, which writes uncompressed BAM to another
+pipe, from which bams3 reads the records. Only reading by window is left to samtools.
 """
 
 import io
@@ -30,8 +30,8 @@ VIEW = ["view", "-u", "-h", "--no-PG"]
 class HtslibSource:
     """A SAM or CRAM file (`kind`). See `Source`.
 
-    `feed` converts the file to the input of samtools; `file` is read first, from its start. Files that htslib opens
-    itself must be local: the reference and, for windows, the CRAM and its index.
+    `feed` converts the file to the input of samtools. `file` is the open file, at its start, for the first reading.
+    Files that htslib opens itself must be local: the reference and, for windows, the CRAM and its index.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class HtslibSource:
         if self._sequences:
             self._sequences.check(self._in_shared_slices & {reference_id})
         if start == 0 and self._lacks_positions(reference_id):
-            # htslib finds these in no region of a CRAM, so the whole file is searched.
+            # htslib does not find these records in any region of a CRAM, so the whole file is searched.
             yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
         else:
             # The region gives the reads that overlap; the filter keeps those that start in the window.
@@ -107,7 +107,7 @@ class HtslibSource:
         self.close()
 
     def _lacks_positions(self, reference_id: int) -> bool:
-        """Whether the CRAI says that some records of a reference have no position: a slice starts at POS 0."""
+        """Tell whether, by the CRAI, some records of a reference have no position, because a slice starts at POS 0."""
         return any(line.split(b"\t", 2)[:2] == [b"%d" % reference_id, b"0"] for line in self._index_lines)
 
     @cached_property
@@ -197,7 +197,7 @@ class HtslibSource:
 
 
 class _View:
-    """A Reader of the BAM that samtools makes from `feed` (which reads `file`) or from a file in its command."""
+    """A Reader of the BAM that samtools writes, from `feed` (which reads `file`) or from a file in its command."""
 
     def __init__(
         self, name: str, command: list[str], feed: Feed | None, file: BinaryIO | None,
@@ -224,12 +224,12 @@ class _View:
         try:
             yield from self._blocks.portions(mapper, made)
         except SourceError:
-            self._process.check()  # samtools knows better why its output is truncated
+            self._process.check()  # samtools can tell why its output is truncated
             raise
         self._process.check()
 
     def check_records(self, records: int) -> None:
-        """Raise SourceError unless samtools wrote as many records (`records`) as it was given."""
+        """Raise SourceError unless samtools wrote as many records (`records`) as it read."""
         if self._feed and self._feed.records not in (None, records):
             raise SourceError(
                 f"{self.name}: htslib read {records} records, but the file has {self._feed.records}; it is damaged"
@@ -257,7 +257,7 @@ class _View:
 
 
 def local_reference(path: str) -> str:
-    """Like `local_file`, for a reference; htslib finds and opens indexes beside it."""
+    """Like `local_file`, for a reference. htslib finds and opens the indexes next to it."""
     name = local_file(path)
     for ending in (".fai", ".gzi"):
         expect_regular(name + ending)

@@ -1,8 +1,8 @@
-"""BAI and CSI: where the records of a window are in a BAM file.
+"""BAI and CSI indexes, which give the location of the records of a window in a BAM file.
 
-In a coordinate-sorted file, the records that start in a window are contiguous. Every bin of the index
-covers an interval and lists the locations of the records within it, so the bins that end before the window and
-those that start after it bound that range on both sides; the bins in between are not needed.
+In a coordinate-sorted file, the records that start in a window are contiguous. Every bin of the index covers an
+interval and lists the locations of the records within it. So the bins that end before the window and those that start
+after it bound this range on both sides; the bins in between are not needed.
 """
 
 import io
@@ -23,7 +23,7 @@ from bams3.warned import warn
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
-"""Number of a bin, CSI's loffset (unused), and its number of chunks."""
+"""Header of a bin: its number, loffset (in CSI; not used here), and its number of chunks."""
 CHUNK_BYTES = 16
 
 Interval = tuple[int, int, int, int]
@@ -50,9 +50,9 @@ class Index:
 
     @classmethod
     def open(cls, alignments: Input, index: str | None, *, n_ref: int) -> "Index | None":
-        """Open the given index (a path or URI), or the one beside a BAM file; None if there is none.
+        """Open the given index (a path or URI), or the one next to a BAM file; return None if there is none.
 
-        Logs one warning if the index is older than the BAM.
+        Prints a warning if the index is older than the BAM.
         """
         beside = [] if index else names_beside(alignments.path)
         if not alignments.remote:
@@ -143,10 +143,10 @@ class Index:
         return start, start + size
 
     def chunks_for(self, reference_id: int, start: int, end: int) -> list[tuple[int, int]]:
-        """Virtual offset ranges [begin, end) that together hold every record that starts in [start, end), 0-based.
+        """Return ranges [begin, end) of virtual offsets that hold all records that start in [start, end), 0-based.
 
-        Either end may include records that start elsewhere. Records with a reference but no
-        position count as starting at 0. The list is empty if there are no records.
+        There may be records that start elsewhere at both ends. Records with a reference but no position count as
+        starting at 0. The list is empty if there are no records.
         """
         bins = self._bins(reference_id)
         around = [(first, last) for begins, ends, first, last in bins if begins < end and ends > start]
@@ -159,10 +159,10 @@ class Index:
         return [(first, last)] if first < last else []
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
-        """Approximate size in the BAM file, in bytes, of each window (reference id, start, end), 0-based.
+        """Return the approximate size in the BAM file, in bytes, of each window (reference id, start, end), 0-based.
 
-        It is the distance between the first records of the bins that start at, or next after, the window's two ends;
-        at least 1 for a window with records.
+        It is the distance between the first records of the bins that start at, or first after, the two ends of the
+        window; for a window with records, it is at least 1.
         """
         found = []
         for reference_id, of_reference in groupby(windows, key=lambda window: window[0]):
@@ -190,7 +190,7 @@ class Index:
         return list(zip(mapped, unmapped, strict=True))
 
     def unplaced_offset(self) -> int | None:
-        """The virtual offset at which records without a reference start; None if no other records precede them."""
+        """Return the virtual offset where the records without a reference start; None if there are no other records."""
         ends: list[int] = []
         told, lasts = self._extents[3::WIDTH], self._extents[5::WIDTH]
         for reference_id, (known, last) in enumerate(zip(told, lasts, strict=True)):
@@ -221,14 +221,14 @@ def first_bin(level: int) -> int:
 
 
 def names_beside(alignments: str) -> list[str]:
-    """Where to look for the index of a BAM file: x.bam.bai, x.bai, x.bam.csi and x.csi."""
+    """Return the names under which the index of a BAM file may exist: x.bam.bai, x.bai, x.bam.csi and x.csi."""
     endings, suffixes = (".bai", ".csi"), ("", ".bam")
     names = (name_beside(alignments, ending, suffix) for ending in endings for suffix in suffixes)
     return list(dict.fromkeys(names))
 
 
 def _read_first(paths: Sequence[str]) -> tuple[Input, bytes] | None:
-    """The first file that exists, and its bytes. Reading is the only test of existence. Raises SourceError."""
+    """Return the first file that exists, and its bytes. Existence is tested only by reading. Raises SourceError."""
     refused: OSError | None = None
     for path in paths:
         file = input_at(path)
@@ -237,7 +237,7 @@ def _read_first(paths: Sequence[str]) -> tuple[Input, bytes] | None:
         except FileNotFoundError:
             continue
         except PermissionError as error:
-            # S3 also says this of missing objects if the caller may not list the bucket.
+            # S3 also reports this for missing objects if the caller may not list the bucket.
             refused = refused or error
         except OSError as error:
             raise source_error(error) from None

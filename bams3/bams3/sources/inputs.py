@@ -1,4 +1,4 @@
-"""Protocols of the sources of alignments, whatever their format, and of the files they read; errors common to all."""
+"""Protocols of sources of alignments in any format, and of the files that they read; errors common to all sources."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 MAX_SMALL = 1 << 30
-"""Maximum size in bytes of a file that is read in one go."""
+"""Maximum size in bytes of a file that is read at once."""
 
 
 class LateDisorderError(SourceError):
-    """A record is out of order after others were passed on as they came. Read the source again: it sorts them now."""
+    """A record is out of order after others were passed on in input order.
+
+    The source must be read again; then it sorts.
+    """
 
 
 class Mapper(Protocol):
@@ -31,16 +34,16 @@ class IndexCounts(NamedTuple):
     references: list[tuple[int, int]]
     """(mapped, unmapped) records of each reference."""
     unplaced: int | None
-    """Records without a reference; None if the index does not say."""
+    """Number of records without a reference; None if the index does not store it."""
     outdated: bool = False
     """Whether the index is older than the file."""
 
 
 class Source(Protocol):
-    """Alignments; `bams3.sources.bam.open_source` opens one.
+    """Alignments. `bams3.sources.bam.open_source` opens a source.
 
-    The records of every block are validated, and sorted by coordinate; otherwise SourceError is raised, with the file's
-    name. `mapper` inflates compressed data.
+    The records of every block are validated, and must be sorted by coordinate; otherwise, SourceError is raised, which
+    names the file. `mapper`, in the methods, inflates compressed data.
     """
 
     path: str
@@ -48,16 +51,16 @@ class Source(Protocol):
 
     @property
     def truncated(self) -> bool:
-        """Whether, as far as it was read, the file lacks an end-of-file marker (only if that is allowed)."""
+        """Whether the file, as far as it was read, lacks an end-of-file marker (only if that is allowed)."""
 
     @property
     def once(self) -> bool:
         """Whether all records can be read only once, as from a pipe."""
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator["RecordBlock"]:
-        """All records in file order, in blocks of about 1 MB (or of one record, if it is larger).
+        """Yield all records in file order, in blocks of about 1 MB (or of one record, if it is larger).
 
-        Unless `ordered`, they may be in any order.
+        If `ordered` is False, the records in the file may be in any order.
         """
 
     def window(
@@ -81,7 +84,7 @@ class Source(Protocol):
         """Record counts from the index; None without an index, or if it does not store them."""
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
-        """Approximate size of each window in the file, in bytes, from the index; all 0 if the index does not tell.
+        """Approximate size of each window in the file, in bytes, from the index; all 0 if the sizes are unknown.
 
         `windows`: (reference id, start, end), 0-based; reference id -1 stands for the records without a reference.
         """
@@ -132,11 +135,11 @@ class Input(Protocol):
 
 
 def source_error(error: OSError) -> SourceError:
-    """Convert an OSError to the SourceError that the sources raise."""
+    """Convert an OSError to the SourceError that sources raise."""
     return SourceError(message_of(error))
 
 
 def check_small(name: str, size: int) -> None:
-    """Raise SourceError if a file of `size` bytes is too large to be read in one go."""
+    """Raise SourceError if a file of `size` bytes is too large to be read at once."""
     if size > MAX_SMALL:
         raise SourceError(f"{name}: larger than {MAX_SMALL >> 20} MiB; not an index")

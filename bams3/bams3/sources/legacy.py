@@ -1,7 +1,8 @@
 """Datasets of the earlier BAMS3 writers: version 0.1 (chunks of JSON) and 0.2 (binary chunks), read as SAM text.
 
-They keep less than a BAM: no mate fields (RNEXT, PNEXT, TLEN), no types of tags, no other header lines than these
-writers knew, and only the bases A, C, G, T and N. What is there is converted; a warning says what never was.
+These datasets do not have everything that a BAM has: mate fields (RNEXT, PNEXT, TLEN), types of tags, header lines that
+the writers did not know, and bases other than A, C, G, T and N are missing. What exists is converted, and a warning
+states what is missing.
 """
 
 import hashlib
@@ -30,16 +31,16 @@ HEAD = struct.Struct(
     "<IHHHH"
 )  # record size, lengths of name and sequence, numbers of CIGAR operations and tags
 FIXED = struct.Struct("<iiBH")  # refID, POS, MAPQ, FLAG
-OPERATIONS = LETTERS[:9]  # without codes that no record may have
+OPERATIONS = LETTERS[:9]  # the codes that a record may have
 BASES = {1: "A", 2: "C", 4: "G", 8: "T", 15: "N"}
 INTEGERS = frozenset(
     "AM AS CM CP FI H0 H1 H2 HI IH MQ NH NM OP PQ SM TC UQ XS".split()  # noqa: SIM905 (easier to read)
 )
-"""Tags that are integers by the SAM specification; XS by habit of aligners."""
+"""Tags that are integers according to the SAM specification, and XS, which aligners write as an integer."""
 
 
 class Alignment(NamedTuple):
-    """A record as the old formats have it; `pos` is 0-based."""
+    """A record as it is stored in the old formats. `pos` is 0-based."""
 
     name: str
     flag: int
@@ -66,12 +67,12 @@ def is_legacy(path: str) -> bool:
 
 
 class LegacyDataset:
-    """An `Input` of which only `LegacyText` reads."""
+    """A legacy dataset in the role of an `Input`. Only `LegacyText` reads from it."""
 
     remote = once = False
 
     def __init__(self, path: str) -> None:
-        """Read metadata and header. Raises SourceError if they are damaged."""
+        """Read the metadata and the header. Raises SourceError if they are damaged."""
         self.path = self.name = path.rstrip("/")
         try:
             metadata = parse_json(self._read("_metadata.json"))
@@ -87,7 +88,7 @@ class LegacyDataset:
             raise SourceError(f"{self.name}: damaged metadata or header: {error!r}") from None
 
     def _place(self, chunk: dict[str, Any]) -> tuple[int, int]:
-        """Where a chunk stands in the order of the BAM; that of unmapped reads comes last."""
+        """Return the position of a chunk in the order of the BAM. The chunk of unmapped reads comes last."""
         return self.contigs.get(str(chunk.get("reference")), 1 << 31), int(chunk.get("start") or 0)
 
     def _read(self, path: str) -> bytes:
@@ -100,19 +101,20 @@ class LegacyDataset:
             raise SourceError(f"{where}: {error.strerror}") from None
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        """Nothing is read through a file object."""
+        """Return an empty file, because nothing is read through a file object."""
         return io.BytesIO()
 
     def will_read(self, spans: Any) -> None:
-        """Do nothing: chunks are read one after another."""
+        """Do nothing, because chunks are read one after the other."""
 
     def close(self) -> None:
         """Do nothing."""
 
     def alignments(self) -> Iterator[Alignment]:
-        """Yield all records in the order of the BAM. Raises SourceError for damage.
+        """Yield all records in the order of the BAM. Raises SourceError if a chunk is damaged.
 
-        Unmapped reads are in a chunk of their own; those with a position are sorted in, behind mapped reads there.
+        Unmapped reads are in a separate chunk. Those with a position are sorted in, after the mapped reads at this
+        position.
         """
         ordered = sorted(self.chunks, key=lambda chunk: self._order[chunk[0]])
         mapped = [chunk for chunk in ordered if self._order[chunk[0]][0] < 1 << 31]
@@ -194,7 +196,7 @@ def _position(read: Alignment) -> tuple[int, int]:
 
 
 def _kind(name: str, value: str) -> str:
-    """The type of a tag: an integer where SAM defines one and the text is a number, otherwise text."""
+    """Return the type of a tag: integer if SAM defines it so and the text is a number, otherwise text."""
     digits = value.removeprefix("-")
     return "i" if name in INTEGERS and digits.isdecimal() and digits.isascii() and len(digits) < 10 else "Z"
 
@@ -244,12 +246,12 @@ def _of_json(data: bytes, contigs: dict[str, int]) -> Iterator[Alignment]:
 
 
 def _text(value: Any) -> str:
-    """The text of a tag's value; some writers keep a type beside it."""
+    """Return the text of a tag's value, which some writers store together with a type."""
     return str(value.get("value", "")) if isinstance(value, dict) else str(value)
 
 
 def _checksum_of_json(data: bytes) -> str:
-    """The checksum of the Python writer: of the JSON of each record, with sorted keys."""
+    """Return the checksum that the Python writer used: that of the JSON of each record, with sorted keys."""
     digest = hashlib.sha256()
     for record in parse_json(data):
         digest.update(json.dumps(record, sort_keys=True).encode())
@@ -300,7 +302,7 @@ def _binary_record(record: bytes) -> Alignment:
 
 
 def _binary_tags(data: bytes, count: int) -> list[tuple[str, str]] | None:
-    """The tags of a record, if they take exactly these bytes."""
+    """Return the tags of a record; None unless they take exactly these bytes."""
     found = []
     for _ in range(count):
         end = data.find(b"\0", 3)
@@ -319,7 +321,7 @@ def open_legacy(path: str) -> HtslibSource:
         f"this is a BAMS3 dataset of version {dataset.version}, which did not keep mates (RNEXT, PNEXT, TLEN), the "
         "types of tags and some header lines; these are now missing, or have the values that SAM prescribes",
     )
-    alignments = cast(Input, dataset)  # as far as a source needs it that is read as a whole
+    alignments = cast(Input, dataset)  # it has the methods that are needed to read a source as a whole
     return HtslibSource(
         alignments, "SAM", lambda _: LegacyText(dataset), dataset.open(), allow_truncated=True
     )

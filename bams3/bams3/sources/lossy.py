@@ -1,4 +1,4 @@
-"""A source whose records are changed on their way in, because the user asked for a lossy conversion."""
+"""A source whose records are changed as they are read, for a lossy conversion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bams3.sources.wrapped import WrappedSource
 
 
 def with_loss(source: Source, loss: Loss | None) -> Source:
-    """Return the source as a conversion with this loss sees it."""
+    """Return the source with a loss applied to its records, or the source itself if there is no loss."""
     return LossySource(source, loss) if loss else source
 
 
 def with_qualities(blocks: Iterable[RecordBlock], loss: Loss, mapper: Mapper) -> Iterator[RecordBlock]:
-    """Apply to sorted records, to which `loss.applied` was applied, what depends on their neighbours."""
+    """Apply the part of a loss that depends on neighbouring records to sorted records, after `loss.applied`."""
     if not loss.needs_neighbours:
         return iter(blocks)
     from bams3.sources.consensus import simplified
@@ -28,7 +28,7 @@ def with_qualities(blocks: Iterable[RecordBlock], loss: Loss, mapper: Mapper) ->
 
 
 class LossySource(WrappedSource):
-    """`source` with a `loss` applied to each record, and stated in the header. See `Source`."""
+    """A source with a loss applied to each record, and stated in the header. See `Source`."""
 
     def __init__(self, source: Source, loss: Loss) -> None:
         super().__init__(source)
@@ -60,7 +60,7 @@ class LossySource(WrappedSource):
         return None if self._loss.dropped_read_groups else self._source.counts()
 
     def _surroundings(self, start: int, end: int) -> tuple[int, int]:
-        """The window with the records that decide what becomes of its own."""
+        """Return a window extended by the records on which the result for its own records depends."""
         if not self._loss.needs_neighbours or start == end:
             return start, end
         from bams3.sources.consensus import WINDOW

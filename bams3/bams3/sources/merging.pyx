@@ -1,7 +1,7 @@
 """Merges sorted records of several inputs, in the order of `samtools merge`.
 
-The next record is the one with the least key among the first ones of all inputs: by reference id (-1 last), position,
-and strand (forward first). If keys are equal, it is that of the input that comes first.
+The next record is the one with the smallest key among the first records of all inputs. Keys are ordered by reference id
+(-1 last), position, and strand (forward first). If keys are equal, the record of the earlier input comes first.
 """
 
 from cpython cimport array
@@ -20,7 +20,7 @@ cdef array.array INT64 = array.array("q")
 
 cdef struct Head:
     uint64_t key           # of the next record
-    int64_t input, at, end  # the number of the input; the next record and the end, in its block
+    int64_t input, at, end  # number of the input; index of the next record, and the end, in its block
 
 
 cdef struct Run:
@@ -70,7 +70,7 @@ cdef class Taken:
         free(self.runs)
 
     cdef int add(self, int64_t input, int64_t first, int64_t last) noexcept nogil:
-        """Add a run; returns -1 if there is no memory."""
+        """Add a run; return -1 if there is not enough memory."""
         cdef Run *grown
         if self.count == self.room:
             self.room = max(2 * self.room, 64)
@@ -87,7 +87,7 @@ cdef class Taken:
 cdef int take(
     Head *heap, int64_t count, const uint8_t **data, const int64_t **offsets, int64_t most, Taken taken
 ) noexcept nogil:
-    """Take records in order until those of a block end, or `most` bytes are taken. Returns -1 if there is no memory."""
+    """Take records in order until a block ends or `most` bytes are taken. Return -1 if there is not enough memory."""
     cdef const uint8_t *records
     cdef const int64_t *places
     cdef const Head *other
@@ -120,11 +120,19 @@ cdef int take(
 
 
 def merged(blocks, array.array starts not None, int64_t most):
-    """Return the next records of some blocks that are not empty, merged, and move `starts` behind them.
+    """Return the next records of several blocks, merged, and move `starts` past them.
 
-    `starts`: array('q') of the first record of each block that is left, which each has. It ends with the first block
-    that has no more records then, or when the records take `most` bytes or more. Records of one block alone are not
-    copied.
+    Merging stops when one of the blocks has no more records, or when the records take `most` bytes or more. If all
+    records are consecutive ones of a single block, they are not copied.
+
+    Parameters
+    ----------
+    blocks
+        RecordBlocks, none of them used up.
+    starts
+        array('q'): index of the next record of each block.
+    most
+        Number of bytes at which merging stops.
     """
     cdef int64_t count = len(blocks), i
     cdef Taken taken = Taken()
@@ -163,7 +171,7 @@ def merged(blocks, array.array starts not None, int64_t most):
 
 
 cdef copied(Taken taken, const uint8_t **data, const int64_t **offsets):
-    """A RecordBlock of copies of the runs."""
+    """Return a RecordBlock with copies of the runs."""
     cdef array.array ends = array.clone(INT64, taken.records + 1, zero=True)
     cdef int64_t *end = <int64_t *> ends.data.as_longlongs
     cdef bytes copy = PyBytes_FromStringAndSize(NULL, taken.size)

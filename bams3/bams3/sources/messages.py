@@ -1,4 +1,4 @@
-"""htslib's messages on standard error: which of them mean that data are lost, and which are only shown."""
+"""Messages of htslib on standard error: some mean that data are lost, others are only shown."""
 
 import re
 
@@ -21,7 +21,7 @@ LOSSY = (
     "Slice starts before base 1",
     "Slice ends beyond reference end",
 )
-"""Warnings after which htslib goes on with data that differ from the file's."""
+"""Warnings after which htslib continues with data that differ from those in the file."""
 PROGRESS = "[M::bam2fq_mainloop]"
 PREFIX = re.compile(r"^(\[[A-Z]::\w+\]|samtools \w+:) *")
 OF_INPUT = re.compile(r' (from )?"-"\.?')
@@ -31,25 +31,25 @@ MOST = 10
 
 
 def show(name: str, said: str) -> None:
-    """Log a warning about a file whose data are used nevertheless."""
+    """Print a warning about a file whose data are used nevertheless."""
     warn(f"{name}: {said}")
 
 
 class Messages:
-    """The lines that samtools writes, in order; each distinct line is kept once.
+    """The lines that samtools writes, in order. Repeated lines are kept only once.
 
-    `truncated`: a line said that the end-of-file marker is missing, which `allow_truncated` accepts.
+    `truncated`: whether a line reported that the end-of-file marker is missing, which `allow_truncated` accepts.
     """
 
     def __init__(self, allow_truncated: bool | None = None) -> None:
         self.truncated = False
         self._allow_truncated = allow_truncated
         self._rest = b""
-        self._said: dict[str, str] = {}  # message → its level: W(arning), E(rror), or empty
+        self._said: dict[str, str] = {}  # level of each message: W(arning), E(rror), or empty
         self._more = 0
 
     def take(self, data: bytes, *, last: bool = False) -> str | None:
-        """Process the next output. Returns a message that says that data are lost, if there is one."""
+        """Process the next output. Return a message that means that data are lost, if there is one."""
         lines = (self._rest + data).split(b"\n")
         self._rest = b"" if last else lines.pop()
         lost = None
@@ -84,7 +84,7 @@ class Messages:
         return next((text for text, kind in self._said.items() if kind == "E"), None)
 
     def reason(self) -> str:
-        """One line on why samtools failed: the first two messages say the most; errors go before warnings."""
+        """Return why samtools failed, in one line: its first two messages, with errors before warnings."""
         wrong = [text for text, kind in self._said.items() if kind != "W" or text.startswith("Parse error")]
         reason = "; ".join((wrong or list(self._said))[:2]) or "it crashed"
         if any(OF_REFERENCE.search(text) for text in self._said):

@@ -1,4 +1,4 @@
-"""How much of a source has been read."""
+"""Measurement of how many bytes of a source have been read."""
 
 import io
 import os
@@ -16,8 +16,10 @@ def size_of(path: str) -> int | None:
 
 
 class Meter:
-    """Called with numbers of bytes, it hands them on, but not more than `total` of them: parts of a file may be read
-    twice, or may be larger than an index says."""
+    """Passes on numbers of bytes that were read, but no more than `total` of them altogether.
+
+    The limit is needed because parts of a file may be read twice, or may be larger than an index indicates.
+    """
 
     total: int | None = None
 
@@ -33,7 +35,7 @@ class Meter:
 
 
 class MeteredInput:
-    """An `Input` that reports the number of bytes whenever some are read from it."""
+    """An `Input` that reports the number of bytes whenever bytes are read from it."""
 
     def __init__(self, metered: Input, report: Callable[[int], Any]) -> None:
         self._input, self._report = metered, report

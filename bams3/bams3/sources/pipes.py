@@ -1,4 +1,4 @@
-"""A pipe that a thread writes to while the other end reads."""
+"""Pipes that are written by a thread while the other end is read."""
 
 import signal
 import threading
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Feeder:
-    """A thread that writes `parts` into `pipe`, unbuffered, and closes it.
+    """A thread that writes `parts` to `pipe`, unbuffered, and closes it.
 
-    `failure`: the writer's error, set before the pipe is closed, so that a reader does not take a part for the whole.
-    `unread`: the reader stopped early, which is not a failure.
+    `failure`: the error of the writer. It is set before the pipe is closed, so that a reader does not mistake a part
+    for the whole. `unread`: whether the reader stopped early, which is not a failure.
     """
 
     def __init__(self, pipe: Any, parts: Iterable[Any]) -> None:
@@ -21,7 +21,7 @@ class Feeder:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait until everything is written, or nothing more can be."""
+        """Wait until everything is written, or nothing more can be written."""
         self._thread.join()
 
     def _feed(self) -> None:

@@ -1,4 +1,4 @@
-"""samtools as a child process with an input feed, whose messages are watched."""
+"""samtools as a child process that gets its input from a feed, and whose messages are watched."""
 
 import os
 import subprocess
@@ -16,14 +16,24 @@ from bams3.sources.messages import Messages, show
 from bams3.sources.pipes import Feeder
 
 SAMTOOLS = [sys.executable, "-P", "-m", "bams3.sources.samtools"]
-"""Without -P, modules in the working directory would take the place of packages."""
+"""Without -P, modules in the working directory would replace packages."""
 
 
 class SamtoolsProcess:
-    """A running samtools: its `stdout` and its messages. `feed`: data that a thread writes to its standard input.
+    """A running samtools process, with its `stdout` and its messages.
 
-    Errors start with `name` and `what`: "x.sam: htslib cannot read it"; `refused` makes an error from a message that
-    says that data are lost.
+    Parameters
+    ----------
+    arguments
+        The command and its options.
+    name, what
+        The beginning of errors, such as "x.sam" and "htslib cannot read it".
+    feed
+        Data that a thread writes to standard input.
+    refused
+        Makes the error for a message that means that data are lost.
+    allow_truncated
+        Whether a missing end-of-file marker is accepted.
     """
 
     def __init__(
@@ -46,21 +56,21 @@ class SamtoolsProcess:
             bufsize=0,
             close_fds=not any(
                 "/dev/fd/" in word for word in arguments
-            ),  # the shell's <(…), which it must inherit
+            ),  # samtools must inherit the descriptors of <(…) in a shell
         )
         self.stdout = cast(BinaryIO, self._process.stdout)
         self._feeder = None if feed is None else Feeder(self._process.stdin, self._heeded(feed))
 
     @property
     def truncated(self) -> bool:
-        """Whether samtools reported that its input lacks the end-of-file marker, and that is allowed."""
+        """Whether samtools reported that its input lacks the end-of-file marker, and this is allowed."""
         return self._messages.truncated
 
     def check(self, *, cut: bool = False) -> None:
-        """Call at the end of its output: show its warnings. `cut`: the output ends too early, so what samtools said is
-        the reason, whatever its exit code.
+        """Check the exit code and the messages at the end of the output, and show warnings.
 
-        Raises the error of its input, or SourceError for its exit code or its messages.
+        `cut`: the output ended too early, so the messages state the reason, whatever the exit code. Raises the error of
+        the input, or SourceError for the exit code or the messages.
         """
         failed = self._process.wait()
         if self._feeder and (self._stopped or not failed):
@@ -85,7 +95,7 @@ class SamtoolsProcess:
             self._written.close()
 
     def _heeded(self, feed: Iterable[Any]) -> Iterator[Any]:
-        """The feed, which stops as soon as it fails or samtools reports that data are lost."""
+        """Yield the feed; stop as soon as it fails or samtools reports that data are lost."""
         try:
             for part in feed:
                 yield part
@@ -96,7 +106,10 @@ class SamtoolsProcess:
             raise
 
     def heed(self, *, last: bool = False) -> None:
-        """Read its messages since the last call. Raises SourceError if it has ever reported that data are lost."""
+        """Read the messages since the last call.
+
+        Raises SourceError if samtools has ever reported that data are lost.
+        """
         with self._lock:
             while not self._lost and (part := self._more()):
                 self._heard += len(part)

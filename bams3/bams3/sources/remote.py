@@ -1,4 +1,4 @@
-"""Alignments in an object store, read in place: bounded ranges, several in flight, and only what is needed."""
+"""Alignments in an object store, read in place: only the needed ranges, with several requests in flight."""
 
 import io
 from collections import deque
@@ -13,24 +13,24 @@ from bams3.storage import open_object
 from bams3.storage.ranges import pool
 
 FIRST = 1 << 16
-"""Size in bytes of the first request for a file that is read from its start: usually a BAM header."""
+"""Size in bytes of the first request for a file that is read from its start, which usually covers a BAM header."""
 PORTION = 4 << 20
-"""Maximum size of a request in bytes: the transfer takes longer than the latency."""
+"""Maximum size of a request in bytes. With this size, the transfer takes longer than the latency."""
 DEPTH = 8
-"""Maximum number of portions in flight or waiting to be read. At 50 ms per request they sustain 390 MB/s, which eight
-converting threads consume; four portions sustain 230."""
+"""Maximum number of portions in flight or waiting to be read. At 50 ms per request, they sustain 390 MB/s, as much as
+eight converting threads consume; four portions sustain 230 MB/s."""
 KEPT = 2
-"""Number of portions that are kept after they are read: the block at the end of a window is often the first of the
-next one, and may span two portions."""
+"""Number of portions that are kept after they are read, because the block at the end of a window is often the first
+block of the next window, and may span two portions."""
 
 Range = tuple[int, int]
-"""Start and end of bytes of a file."""
+"""Start and end of a range of bytes of a file."""
 
 
 class RemoteInput:
     """An object at a URI. See `Input`.
 
-    The object must not change while this is in use: if the name refers to another object, that is an error.
+    The object must not change while it is in use. If its name begins to refer to another object, an error is raised.
     """
 
     remote = True
@@ -94,8 +94,8 @@ class RemoteInput:
 class _ReadAhead:
     """Fetches the portions of a plan in order, some of them before they are requested.
 
-    Data outside the plan, or read long ago, are fetched on request, and no more than requested; after `close`, all
-    data are.
+    Data that are outside the plan, or that were read long ago, are fetched on request, and only as much as requested.
+    After `close`, this holds for all data.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class _Cursor(io.RawIOBase):
 
 
 def _growing(size: Callable[[], int]) -> Iterator[Range]:
-    """The portions of an object from its start on, small ones first, since only the start may be needed."""
+    """Yield the portions of an object from its start, small ones first, because only the start may be needed."""
     yield 0, FIRST  # the response tells the size of the object
     start, length = FIRST, 2 * FIRST
     while start < size():

@@ -1,7 +1,7 @@
-"""Sorted records that do not fit into memory: runs in temporary files, and how they are merged.
+"""Sorted records that do not fit into memory: runs in temporary files, and the merging of runs.
 
-A run consists of frames, compressed one by one. Runs are merged by reading their frames in the order of their first
-records: whatever comes before the first record of the next frame is complete.
+A run consists of frames, which are compressed one by one. Runs are merged by reading their frames in the order of their
+first records. All records before the first record of the next frame are then known, so they can be merged.
 """
 
 import heapq
@@ -26,18 +26,17 @@ from bams3.sources.buckets import Bucket, first_key, merged, records_before
 from bams3.sources.inputs import Mapper
 
 FRAME = 1 << 18
-"""Bytes of records in a frame, about. When runs are merged, one or two frames of each are in memory."""
+"""Approximate number of bytes of records in a frame. When runs are merged, one or two frames of each are in memory."""
 STEP = 1 << 21
-"""Bytes of records that are read before some are merged."""
+"""Number of bytes of records that are read before some of them are merged."""
 LENGTHS = struct.Struct("<3Q")
 
 Load = Callable[[], RecordBlock]
-_of_this_thread = local()  # compressors, which threads must not share
+_of_this_thread = local()  # has compressors, which threads must not share
 
 
 class Frame(NamedTuple):
-    """Sorted records that `load` gives. Frames are in order: by the key of their first record; those of runs that came
-    earlier first."""
+    """Sorted records, which `load` returns. Frames compare by the key of their first record, and then by their run."""
 
     key: int
     run: int
@@ -46,10 +45,10 @@ class Frame(NamedTuple):
 
 
 class SortedRun:
-    """A temporary file of sorted records, which the system removes once it is closed or the process has ended.
+    """A temporary file of sorted records, which the system removes when it is closed or the process ends.
 
-    Errors name the file that its records are from, `name`, and say what `folder` lacks. `use`, `remedy`: what the file
-    is for, and what helps if it can't be written.
+    `folder`: the folder of the file. `name`: the file from which the records come, for errors. `use`, `remedy`: for
+    errors, what the temporary file is used for, and what the user can do if it can't be written.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class SortedRun:
             raise self._error(error) from None
 
     def write(self, records: Iterable[Load], mapper: Mapper) -> None:
-        """Compress records, of which each item becomes a frame, and write them."""
+        """Compress and write records. Each item becomes a frame."""
         try:
             for key, stored in mapper(_compressed, records):
                 self._file.write(stored)
@@ -76,12 +75,12 @@ class SortedRun:
             raise self._error(error) from None
 
     def frames(self, number: int) -> Iterator[Frame]:
-        """Yield the frames; `number`: of the run among those that it is merged with, in the order of their input."""
+        """Yield the frames. `number`: the number of this run among those that are merged, in input order."""
         for at, key in enumerate(self._keys):
             yield Frame(key, number, at, partial(self._load, at))
 
     def close(self) -> None:
-        """Close the file, which removes it. Nothing is lost if that fails."""
+        """Close the file, which also removes it. Errors are ignored."""
         with suppress(OSError):
             self._file.close()
 
@@ -104,7 +103,7 @@ class SortedRun:
 
 
 def frames_of(buckets: list[Bucket], run: int, size: int, mapper: Mapper) -> Iterator[Frame]:
-    """Sort buckets one after another, and yield what they have, in frames of `size` bytes. The list becomes empty."""
+    """Sort buckets one after the other, and yield their records in frames of `size` bytes. The list is emptied."""
     number = 0
     for bucket, ranges in mapper(partial(_sorted, size), _taken(buckets)):
         for first, last in ranges:
@@ -113,7 +112,7 @@ def frames_of(buckets: list[Bucket], run: int, size: int, mapper: Mapper) -> Ite
 
 
 def merge(runs: Sequence[SortedRun], mapper: Mapper, last: Iterable[Frame] = ()) -> Iterator[Load]:
-    """Merge runs, and after them the frames of a last one. Yields functions that give the next records, in order."""
+    """Merge runs and, as the last one, some `last` frames. Yield functions that return the next records, in order."""
     frames = [run.frames(number) for number, run in enumerate(runs)]
     waiting: dict[int, list[RecordBlock]] = {}
     size = 0
@@ -127,12 +126,12 @@ def merge(runs: Sequence[SortedRun], mapper: Mapper, last: Iterable[Frame] = ())
 
 
 def call(load: Load) -> RecordBlock:
-    """Return the records that a function gives."""
+    """Return the records that a function returns."""
     return load()
 
 
 def _taken_before(frame: Frame, waiting: dict[int, list[RecordBlock]]) -> list[RecordBlock]:
-    """Take the records that come before the first one of a frame out of those that wait, by run."""
+    """Remove the records before the first record of a frame from those that wait (by run), and return them."""
     taken = []
     for run, blocks in sorted(waiting.items()):
         waiting[run] = []
@@ -159,7 +158,7 @@ def _loaded(frame: Frame) -> tuple[Frame, RecordBlock]:
 
 
 def _compressed(load: Load) -> tuple[int, bytes]:
-    """Records as the lengths of three zstd frames, and the frames; and the key of the first record."""
+    """Return the key of the first record, and the records as the lengths of three zstd frames and these frames."""
     block = load()
     if not hasattr(_of_this_thread, "compressor"):
         _of_this_thread.compressor = zstandard.ZstdCompressor(1, write_checksum=True)

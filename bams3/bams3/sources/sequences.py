@@ -1,6 +1,7 @@
-"""Whether a FASTA has the sequences that a CRAM was written with.
+"""Checks that a FASTA file has the sequences with which a CRAM was written.
 
-htslib compares them only where a slice has reads of one contig; in a slice of several, another FASTA makes other bases.
+htslib checks this only for slices with reads of a single contig. In a slice with reads of several contigs, a wrong
+FASTA file would produce wrong bases.
 """
 
 from collections import defaultdict
@@ -15,9 +16,10 @@ PORTION = 1 << 22  # bases
 
 
 class Sequences:
-    """The sequences of the FASTA `fasta`, to compare with those of the CRAM `name`, whose header is `header`.
+    """The sequences of a FASTA file (`fasta`), to be compared with those of the CRAM file `name` with this header.
 
-    Contigs that the FASTA lacks, and those without M5 in the header, are not compared: htslib finds the former itself.
+    Contigs that are missing from the FASTA, and contigs without M5 in the header, are not compared. htslib itself
+    detects the former.
     """
 
     def __init__(self, name: str, fasta: str, header: Header) -> None:
@@ -26,7 +28,7 @@ class Sequences:
         self._wanted = {i: (n, wanted[n]) for i, (n, _) in enumerate(header.references) if n in wanted}
 
     def check(self, reference_ids: Iterable[int]) -> None:
-        """Compare those that have not been compared yet. Raises SourceError where one differs."""
+        """Compare the sequences that have not been compared yet. Raises SourceError if one differs."""
         for reference_id in sorted(self._wanted.keys() & set(reference_ids)):
             contig, wanted = self._wanted[reference_id]
             found = self._checksum(contig)
@@ -38,7 +40,7 @@ class Sequences:
             del self._wanted[reference_id]
 
     def _checksum(self, contig: str) -> str | None:
-        """M5 of a sequence; None if the file lacks it."""
+        """Return the M5 of a sequence; None if it is not in the file."""
         from pysam import FastaFile
 
         summed = md5(usedforsecurity=False)
@@ -64,7 +66,7 @@ def contigs_of(block: RecordBlock) -> set[int]:
 
 
 def contigs_in_shared_slices(crai: Iterable[bytes]) -> set[int]:
-    """The reference ids that a CRAI, whose lines are given, lists for containers with reads of several contigs."""
+    """Return the reference ids that the lines of a CRAI list for containers with reads of several contigs."""
     by_container: defaultdict[bytes, set[int]] = defaultdict(set)
     for line in crai:
         fields = line.split(b"\t")

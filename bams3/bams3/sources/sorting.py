@@ -1,8 +1,9 @@
-"""A source in any order, sorted by coordinate as `samtools sort` sorts it, in bounded memory.
+"""Sorting of a source by coordinate, as `samtools sort` does, in bounded memory.
 
-Records go to buckets, by where they start. Worker threads sort a bucket while those before it are encoded. Whenever
-buckets take more memory than they may, they are sorted and written to a temporary file: a run. At the end, runs and
-buckets are merged while they are encoded; at no time is the whole written again.
+Records are put into buckets by their position. Worker threads sort a bucket while the ones before it are encoded. When
+the buckets take more memory than allowed, they are sorted and written to a temporary file, which is called a run. At
+the end, runs and buckets are merged while their records are encoded; the sorted records are not written to a file
+first.
 """
 
 from collections.abc import Iterator
@@ -15,20 +16,21 @@ from bams3.sources.inputs import LateDisorderError, Mapper, Source
 from bams3.sources.runs import FRAME, Load, SortedRun, call, frames_of, merge
 from bams3.sources.wrapped import WrappedSource
 
-BLOCK = 1 << 20  # bytes of a block of sorted records, about
+BLOCK = 1 << 20  # approximate number of bytes in a block of sorted records
 MOST_RUNS = 256
-"""They become one before there are more: each takes memory and an open file when they are merged."""
+"""Greatest number of runs. When it is reached, they are merged into one, because each takes memory and an open file."""
 MOST_BUCKETS = 1 << 12
 LEAST_PAGE, MOST_PAGE = 1 << 12, 1 << 16  # bytes by which a bucket grows
 
 
 class SortedSource(WrappedSource):
-    """`source` in the order of coordinates. See `Source`; it can't be read by window.
+    """A source, sorted by coordinate. See `Source`. It can't be read by window.
 
-    A source that can be read again is passed on as it is while it is in order, which costs nothing. If a record then
-    is out of order, `blocks` raises LateDisorderError, once.
+    If the source can be read again, its records are first passed on in input order, which takes no extra time as long
+    as they are sorted. If a record turns out to be out of order, `blocks` raises LateDisorderError, and sorts when it
+    is called again.
 
-    `memory`: bytes that records may take until they are written to temporary files in `folder`.
+    `memory`: bytes of memory that records may take before they are written to temporary files in `folder`.
     """
 
     def __init__(self, source: Source, memory: int, folder: str | None = None) -> None:
@@ -83,7 +85,7 @@ class SortedSource(WrappedSource):
 
 
 def sorted_header(header: Header) -> Header:
-    """The header as `samtools sort` writes it: its first line says SO:coordinate, and neither GO nor SS."""
+    """Return the header as `samtools sort` writes it: its first line has SO:coordinate, and neither GO nor SS."""
     lines = header.text.split(b"\n")
     first = next((line for line in lines if line.startswith(b"@HD\t")), None)
     if first is not None:

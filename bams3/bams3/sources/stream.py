@@ -1,4 +1,4 @@
-"""From a stream of inflated BAM bytes to the header and blocks of records."""
+"""Parsing of a stream of inflated BAM bytes into the header and blocks of records."""
 
 import io
 from array import array
@@ -14,10 +14,10 @@ from bams3.errors import SourceError
 from bams3.sources.bgzf import FIRST_PORTION, PORTION_SIZE
 from bams3.sources.inputs import Mapper
 
-LONGEST_HEADER = 1 << 30  # bytes of text and references
+LONGEST_HEADER = 1 << 30  # greatest number of bytes of text and references
 NO_RECORDS = RecordBlock(b"", array("q", [0]))
 FIXED = 36
-"""Bytes of a record before its name, including block_size."""
+"""Number of bytes of a record before its name, including block_size."""
 
 
 class Reader(Protocol):
@@ -27,11 +27,13 @@ class Reader(Protocol):
 
     @property
     def truncated(self) -> bool:
-        """Whether it ended without its format's end-of-file marker (only if that is allowed)."""
+        """Whether the file ended without its format's end-of-file marker (only if that is allowed)."""
 
     def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        """The remaining bytes, in portions of about 1 MB, of which the first are smaller. `mapper` inflates them, and
-        calls `made` with each, whose results are yielded."""
+        """Yield the remaining bytes, in portions of about 1 MB; the first portions are smaller.
+
+        `mapper` inflates the portions and calls `made` with each; the results are yielded.
+        """
 
 
 class PlainReader:
@@ -57,9 +59,9 @@ class PlainReader:
 
 
 class ReadAgain(io.RawIOBase):
-    """A binary file whose start can be read twice although the file itself is read once.
+    """A binary file whose start can be read twice, although the underlying file is read only once.
 
-    Everything read before `rewind` is kept and returned again after it. It cannot seek.
+    Everything that is read before `rewind` is kept, and is returned again after it. The file cannot seek.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -69,7 +71,7 @@ class ReadAgain(io.RawIOBase):
         self._again = b""
 
     def start(self, size: int) -> bytes:
-        """The first `size` bytes, or all bytes if there are fewer. Must be the first read."""
+        """Return the first `size` bytes, or all bytes if there are fewer. This must be the first read."""
         head = b""
         while len(head) < size and (part := self._file.read(size - len(head))):
             head += part
@@ -107,7 +109,7 @@ class ReadAgain(io.RawIOBase):
 
 
 def read_header(reader: Reader) -> tuple[Header, bytes]:
-    """Read the BAM header at the start of a stream; also returns the bytes after it that were read along with it."""
+    """Read the BAM header at the start of a stream; also return the bytes after it that were read with it."""
     data, needed = bytearray(), 0
     try:
         for portion in reader.portions():
@@ -129,7 +131,7 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
 
 @contextmanager
 def _naming(reader: Reader) -> Iterator[None]:
-    """Errors about a header name the file that it is of; those of the reader itself do so already."""
+    """Context manager: name the file in errors about a header. Errors of the reader itself already name it."""
     try:
         yield
     except SourceError as error:
@@ -137,15 +139,15 @@ def _naming(reader: Reader) -> Iterator[None]:
 
 
 class _Portion(NamedTuple):
-    """Inflated bytes, and the records that a worker found in them if they begin where it guessed."""
+    """Inflated bytes, and the records that a worker found in them, assuming that one begins where it guessed."""
 
     data: bytes
     start: int
-    """The guess: an offset in `data`; -1 if there is none."""
+    """The guessed offset in `data`; -1 if there is none."""
     block: RecordBlock
     """The whole records from `start` on."""
     end: int
-    """Of `block` in `data`."""
+    """The end of `block` in `data`."""
     place: tuple[int, int]
     """Reference id and position of its last record."""
 
@@ -164,18 +166,19 @@ def _guessed(data: bytes, n_ref: int, ordered: bool) -> _Portion:
 def record_blocks(
     reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map, *, ordered: bool = True
 ) -> Iterator[RecordBlock]:
-    """Blocks of the records in `rest` and in everything the reader yields after it, each validated and, unless they
-    need not be `ordered`, sorted.
+    """Yield blocks of the records in `rest` and in everything that the reader yields after it.
 
-    A block holds the whole records of a portion, in place; a record that continues in the next portion is copied
-    to a block of its own. Where the first record of a portion begins is known only when those before it have been read.
-    So the workers guess it; portions for which the guess was wrong, or that have a fault, are walked here.
+    The records are validated and, with `ordered`, must be sorted. Raises SourceError otherwise.
+
+    A block holds the whole records of a portion, without copying. A record that continues in the next portion is copied
+    to a separate block. The start of the first record in a portion is known only after the portions before it have been
+    parsed, so the workers guess it. If a guess was wrong, or a portion has an error, the portion is parsed here.
     """
     count, place = 0, (0, -1)
     n_ref = len(header.references)
 
     def validated(data: Any, start: int = 0) -> tuple[RecordBlock, int]:
-        """The whole records from `start` on, and the offset of their end."""
+        """Return the whole records from `start` on, and the offset of their end."""
         nonlocal count, place
         try:
             block, used = walk(data, n_ref, start, count)
@@ -187,7 +190,7 @@ def record_blocks(
         return block, start + used
 
     def accepted(portion: _Portion, start: int) -> tuple[RecordBlock, int]:
-        """As `validated`; what was found is used if the guess is right, and the order across portions, too."""
+        """Like `validated`, but use the records that the worker found if its guess was right, and check the order."""
         nonlocal count, place
         if portion.start != start or not len(portion.block):
             return validated(portion.data, start)
@@ -226,7 +229,7 @@ def record_blocks(
 
 
 def _missing(begun: bytearray) -> int:
-    """How many bytes a record lacks; until its fixed part is complete, how many that lacks."""
+    """Return how many bytes of a record are missing or, if its fixed part is incomplete, how many of that part."""
     if len(begun) < FIXED:
         return FIXED - len(begun)
     return max(4 + int.from_bytes(begun[:4], "little") - len(begun), 0)

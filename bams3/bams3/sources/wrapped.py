@@ -1,4 +1,4 @@
-"""What sources that change the records of another source have in common."""
+"""The base class of sources that change the records of another source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class WrappedSource:
-    """`source`, with all that a subclass does not change. It can't be read by window. See `Source`."""
+    """A source based on another one.
+
+    Subclasses change some of its methods. It can't be read by window. See `Source`.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source, self.path = source, source.path

@@ -1,4 +1,4 @@
-"""Access to objects at a URI: read, read ranges, write atomically, list, delete.
+"""Access to objects at a URI: reading objects and ranges of them, writing atomically, listing, and deleting.
 
 `open_storage(uri)` returns a `Storage` rooted at a dataset (or any prefix); its paths are relative, with "/" between
 components. Nothing here depends on genomics. Users find a guide in docs/object-storage.md.
@@ -17,9 +17,9 @@ LARGEST = 1 << 30  # maximum bytes of an object that is read as a whole
 class Storage(Protocol):
     """The operations of a place that holds objects. Thread-safe.
 
-    A missing object raises FileNotFoundError, denied access PermissionError, any other failure OSError; each has
-    `filename` (a path or URI, without secrets) and one line in `strerror`. Data is not cached, so reading again, for
-    example after a checksum mismatch, fetches again.
+    A missing object raises FileNotFoundError, denied access PermissionError, and any other failure OSError. The errors
+    have `filename` (a path or URI, without secrets), and `strerror` with a single line. Data are not cached, so reading
+    again, for example after a checksum mismatch, fetches the data again.
     """
 
     root: str
@@ -30,13 +30,13 @@ class Storage(Protocol):
         ...
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        """Return `length` bytes from offset `start`, or fewer if the object ends before."""
+        """Return `length` bytes from offset `start`, or fewer if the object ends earlier."""
         ...
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Return the bytes of many ranges (start, length) of one object, in order; shorter at the object's end.
+        """Return the bytes of many ranges (start, length) of one object, in order; fewer at the end of the object.
 
-        The results are read-only views of the fetched data, without copies: use this to read large amounts.
+        The results are read-only views of the fetched data, without copying, so this is the way to read large amounts.
         """
         ...
 
@@ -53,7 +53,7 @@ class Storage(Protocol):
         ...
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return path → length in bytes of all objects below a prefix, sorted by path."""
+        """Return the lengths in bytes of all objects below a prefix, by path, sorted by path."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -77,7 +77,7 @@ class Storage(Protocol):
         ...
 
     def put_new(self, path: str, data: bytes) -> None:
-        """Write an object that must not exist yet: one of several writers succeeds, the others get FileExistsError."""
+        """Write an object that must not exist yet. Of several writers, one succeeds; the others get FileExistsError."""
         ...
 
     def create(self, path: str) -> AbstractContextManager[BinaryIO]:
@@ -89,7 +89,7 @@ class Storage(Protocol):
         ...
 
     def delete_incomplete(self, of: Callable[[str], bool]) -> None:
-        """Remove what killed writers left of objects whose paths `of` accepts."""
+        """Remove incomplete objects that killed writers left, if `of` accepts their paths."""
         ...
 
     def delete_all(self, paths: Iterable[str]) -> None:
@@ -97,7 +97,7 @@ class Storage(Protocol):
         ...
 
     def sync(self) -> None:
-        """Wait until all that this `Storage` has written and deleted so far survives a power cut, names included."""
+        """Wait until all that this `Storage` has written and deleted so far, including names, survives a power cut."""
         ...
 
     def links(self) -> Iterator[str]:
@@ -106,7 +106,7 @@ class Storage(Protocol):
 
 
 def uri_of(name: Any) -> str:
-    """A path, which may be any path-like object, or a URI as text. Raises UsageError for everything else."""
+    """Return a path, which may be any path-like object, or a URI as text. Raises UsageError for other values."""
     if not isinstance(name, str | PathLike):
         raise UsageError(f"{name!r}: not a path or URI; give a str or a path-like object")
     return fsdecode(name)
@@ -132,7 +132,7 @@ def open_storage(uri: str) -> Storage:
 
 
 def open_object(uri: str) -> tuple[Storage, str]:
-    """Return the storage that contains an object's URI, and the object's path within it."""
+    """Return the storage that contains the object at a URI, and the path of the object in it."""
     place, mark, query = (
         str(uri).partition("?") if str(uri).startswith(("http://", "https://")) else (str(uri), "", "")
     )

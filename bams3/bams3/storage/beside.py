@@ -1,4 +1,4 @@
-"""Files that appear whole: written under another name in the same folder, then moved into place."""
+"""Files that appear complete: they are written under another name in the same folder, and then moved into place."""
 
 import errno
 import io
@@ -9,14 +9,16 @@ from typing import Self
 
 from bams3.named import NamedFile, named
 
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # constants of Linux
 _NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
 _NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def sync_folder(path: str) -> None:
-    """Wait until the entries of a folder survive a power cut. Some file systems can't be asked; a folder that has been
-    removed needs nothing. Raises OSError."""
+    """Wait until the entries of a folder survive a power cut. Raises OSError if they might not.
+
+    File systems that do not support this are ignored, and so are folders that have been removed.
+    """
     with named(path):
         try:
             folder = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
@@ -32,7 +34,7 @@ def sync_folder(path: str) -> None:
 
 
 def exchange(first: str, second: str) -> bool:
-    """Let two paths change places, at once. False if the system or the file system can't. Raises OSError."""
+    """Exchange two paths atomically; return False if the system or the file system can't do this. Raises OSError."""
     import ctypes
 
     try:
@@ -47,16 +49,16 @@ def exchange(first: str, second: str) -> bool:
 
 
 class FileBeside:
-    """A context manager: `file`, to be written, takes the place of `target` with `appear`; without that it is removed.
+    """A context manager for a new `file`. `appear` moves it to `target`; otherwise, it is removed at the end.
 
     Parameters
     ----------
     target
         The path that the file will have.
     temporary
-        The name that it has until then, in the same folder. No file may have it.
+        The name that it has until then, in the same folder. No other file may have this name.
     name
-        What errors call the file; `target` by default.
+        The name of the file in errors; by default, `target`.
     """
 
     def __init__(self, target: str, temporary: str, name: str | None = None) -> None:
@@ -71,13 +73,13 @@ class FileBeside:
         return self
 
     def begin_sync(self) -> None:
-        """Have the system begin to write what is in the file, without waiting: many files are synced sooner then."""
+        """Start writing the file to disk, without waiting. If all files do this first, syncing them takes less time."""
         self.file.flush()
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def appear(self, move: Callable[[str, str], None] = os.replace, *, sync: bool = False) -> None:
-        """Close the file and `move` it into place; `sync` writes it through to the disk first. Raises OSError."""
+        """Close the file and `move` it into place. `sync`: write it to the disk first. Raises OSError."""
         with named(self._name):
             if sync:
                 self.file.flush()
@@ -86,7 +88,7 @@ class FileBeside:
             try:
                 move(self._temporary, self._target)
             except PermissionError as error:
-                if error.errno == errno.EPERM and os.path.lexists(self._target):  # such as SFTP
+                if error.errno == errno.EPERM and os.path.lexists(self._target):  # for example with SFTP
                     error.strerror = (
                         "it exists, and this file system does not replace it; write to another path"
                     )

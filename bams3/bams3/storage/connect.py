@@ -1,6 +1,6 @@
-"""Connections to object stores: endpoint, region and credentials of a bucket.
+"""Connections to object stores: the endpoint, region and credentials of a bucket.
 
-The configuration is that of the AWS command line (environment, profiles); see docs/object-storage.md.
+The configuration is that of the AWS command line (environment variables and profiles); see docs/object-storage.md.
 """
 
 import os
@@ -31,7 +31,7 @@ _REPEATED: Any = {"max_retries": UPLOAD_RETRIES, "retry_timeout": timedelta(minu
 
 GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS = "GOOGLE_BASE_URL", "GOOGLE_APPLICATION_CREDENTIALS"
 
-# A change of any of these variables leads to a new connection.
+# If any of these variables changes, a new connection is made.
 _SETTINGS = (
     environment.NO_SIGN_REQUEST, environment.REQUEST_PAYER, environment.TIMEOUT, environment.CERTIFICATES,
     *environment.KEYS, *environment.ENDPOINTS, *environment.REGIONS, *environment.PROXIES, "AWS_PROFILE",
@@ -42,9 +42,9 @@ _SETTINGS = (
 class Connection:
     """A bucket or a web server, and the credentials for it.
 
-    `store` and `uploads` are its obstore stores. The first one makes every request once, since `requests.perform`
-    repeats requests; the second one retries parts of uploads itself, since one call of obstore makes many requests.
-    `placed`: options of obstore's calls that write.
+    `store` and `uploads` are obstore stores. `store` makes every request once, because `requests.perform` repeats
+    requests. `uploads` itself retries parts of uploads, because one call of obstore makes many requests. `placed`:
+    options for obstore's calls that write.
     """
 
     store: Any
@@ -84,16 +84,17 @@ class Connection:
         options |= {"region": settings.region, "request_payer": settings.request_payer}
         if settings.endpoint:
             options["endpoint"] = settings.endpoint
-        elif "." not in self.authority:  # AWS itself; its wildcard certificate covers names without dots
+        elif "." not in self.authority:  # AWS; its wildcard certificate covers only names without dots
             options["virtual_hosted_style_request"] = True
         options["client_options"] = _client(settings.endpoint)
         self.store = S3Store(self.authority, retry_config=_ONCE, **options)
         self.uploads = S3Store(self.authority, retry_config=_REPEATED, **options)
 
     def move(self, region: str, store: Any) -> bool:
-        """Connect to the bucket's region ("": ask for it) after a request through `store` was redirected.
+        """Connect to the bucket's region after a request through `store` was redirected.
 
-        Returns False if the connection is already to that region.
+        `region`: the region; "" if it is unknown and must be requested. Returns False if the connection already is to
+        that region.
         """
         if self._s3 is None:
             return False
@@ -108,7 +109,7 @@ class Connection:
             return True
 
     def _region_of_bucket(self, endpoint: str) -> str:
-        """Ask S3 for the bucket's region by an anonymous HEAD request; "" if it does not answer."""
+        """Return the bucket's region, from an anonymous HEAD request to S3; "" if there is no answer."""
         url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.authority}"
         opener, request = urllib.request.build_opener(_NoRedirect), urllib.request.Request(url, method="HEAD")
         try:
@@ -120,9 +121,10 @@ class Connection:
             return ""
 
     def abort_uploads(self, prefix: str, of: Callable[[str], bool]) -> None:
-        """Abort incomplete uploads below a prefix, of keys that `of` accepts; obstore has no call to list them.
+        """Abort incomplete uploads below a prefix, of keys that `of` accepts.
 
-        If the store can't list uploads or denies access to the list, they remain until its lifecycle rules remove them.
+        This uses boto3, because obstore can't list uploads. If the store can't list uploads, or denies access to the
+        list, they remain until its lifecycle rules remove them.
         """
         if self._s3 is None:
             return
@@ -140,8 +142,10 @@ class Connection:
 
 
 class _S3Settings:
-    """S3 settings from the environment or else the profile: `region`, `endpoint` ("": AWS), `credentials` (options of
-    obstore), `request_payer`, `encryption` (likewise), `placed`: see `Connection`."""
+    """S3 settings from the environment or else from the profile.
+
+    `endpoint`: "" for AWS. `credentials`, `encryption`: options for obstore. `placed`: see `Connection`.
+    """
 
     def __init__(self) -> None:
         self.endpoint, self.region = environment.endpoint(), environment.region()
@@ -201,16 +205,16 @@ class _S3Settings:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Does not follow redirects, since their headers name the region."""
+    """A handler that does not follow redirects, because their headers have the region."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def connect(scheme: str, authority: str) -> Connection:
-    """Return the connection to a bucket or web server; it is shared by all callers with the same settings.
+    """Return the connection to a bucket or web server, which all callers with the same settings share.
 
-    Raises UsageError in a process that was forked from a process with connections: requests would hang, because
+    Raises UsageError in a process that was forked from a process with connections. There, requests would hang, because
     threads do not survive a fork.
     """
     if _connected_process() != os.getpid():
@@ -224,7 +228,7 @@ def connect(scheme: str, authority: str) -> Connection:
 
 @cache
 def _connected_process() -> int:
-    """Return the id of the first process that asked for a connection: this one, or the parent that it forked from."""
+    """Return the id of the first process that requested a connection: this one, or the parent of the fork."""
     return os.getpid()
 
 

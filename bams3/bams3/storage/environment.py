@@ -1,6 +1,7 @@
 """Settings for object stores from environment variables.
 
-Invalid values raise UsageError, which names the variable and a valid value: obstore would panic, or not name it.
+Invalid values raise UsageError, which names the variable and a valid value. Otherwise, obstore would panic, or its
+error would not name the variable.
 """
 
 import os
@@ -26,17 +27,17 @@ _PROXY = re.compile(rf"(?:(?:https?|socks[45][ah]?)://)?(?:[^\s@/]*@)?{_HOST}/?"
 
 
 def endpoint() -> str:
-    """Return the URL of the S3 endpoint; "" if the environment names none."""
+    """Return the URL of the S3 endpoint; "" if the environment does not set it."""
     name = next(filter(os.environ.get, ENDPOINTS), "")
     return checked_url(name, os.environ[name]) if name else ""
 
 
 def checked_url(name: str, text: str) -> str:
-    """Check the URL of a server and strip its trailing slash; `name` is the setting that it comes from."""
+    """Check the URL of a server, and strip its trailing slash. `name`: the setting from which it comes."""
     found = _URL.fullmatch(text)
     if found and _is_port(found["port"]):
         return f"{found['scheme'].lower()}://{found['rest'].rstrip('/')}"
-    said = "" if {"@", "?"} & set(text) else f"={text}"  # do not show passwords
+    said = "" if {"@", "?"} & set(text) else f"={text}"  # passwords are not shown
     advice = "give http:// or https://, a host (IPv6 in brackets) and, if needed, a port: http://host:9000"
     if _URL.fullmatch(f"http://{text}"):
         advice = f"it has no scheme; write https://{text}, or http://{text}"
@@ -44,7 +45,7 @@ def checked_url(name: str, text: str) -> str:
 
 
 def region() -> str:
-    """Return the region; "" if the environment names none."""
+    """Return the region; "" if the environment does not set it."""
     name = next(filter(os.environ.get, REGIONS), "")
     if name and not re.fullmatch(r"[A-Za-z0-9._-]+", os.environ[name]):
         raise UsageError(f"{name}={os.environ[name]}: not the name of a region; give one such as us-east-1")
@@ -73,7 +74,7 @@ def check_proxies() -> None:
 
 
 def certificates() -> bytes | None:
-    """Return the certificates of the file that replaces those of the system; None if it is not set."""
+    """Return the certificates from the file that replaces those of the system; None if no file is set."""
     path = os.environ.get(CERTIFICATES)
     if not path:
         return None
@@ -101,7 +102,7 @@ def requester_pays() -> bool:
 
 
 def timeout() -> float:
-    """Return the seconds without data after which a request fails."""
+    """Return the number of seconds without data after which a request fails."""
     text = os.environ.get(TIMEOUT) or str(DEFAULT_TIMEOUT)
     try:
         seconds = float(text)

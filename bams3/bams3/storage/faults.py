@@ -1,7 +1,7 @@
-"""Failures of requests to object stores, and their messages.
+"""Failures of requests to object stores, and the messages for them.
 
-obstore reports the store's response as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". The status
-and the store's own code and message are extracted from it, and shown without secrets.
+obstore reports the store's response as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". The status,
+and the code and message of the store, are extracted from it and shown without secrets.
 """
 
 import errno
@@ -16,7 +16,7 @@ _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _PROVIDER = re.compile(r"credential provider: (.{1,300})")
 _CAUSE = re.compile(r'(?:message|error): "([^"]{1,100})"')
-# Incomplete responses. The response of Swift to one of two simultaneous writers has no ETag.
+# Incomplete responses. If two writers write at the same time, Swift's response to one of them has no ETag.
 _BROKEN = re.compile(r"HTTP error|body error|Got invalid|Requested \d+\.\.\d+, got|ETag Header missing")
 
 REDIRECTIONS = frozenset({301, 307, 308})
@@ -35,10 +35,20 @@ REGION_CODES = frozenset(
 class RequestError(Exception):
     """The reason why a request failed.
 
-    `status`: HTTP status, or None without a complete response; `kind`: a word for the log; `said`: the store's code
-    and message; `passing`: whether another attempt may succeed; `region`: the bucket's region if the request went to
-    the wrong one ("" if the store did not name it), else None; `lost`: whether an attempt may have had its effect
-    although it failed.
+    Attributes
+    ----------
+    status
+        HTTP status; None without a complete response.
+    kind
+        A word for the log.
+    said
+        The code and the message of the store.
+    passing
+        Whether another attempt may succeed.
+    region
+        The bucket's region if the request went to the wrong one ("" if the store did not name it), else None.
+    lost
+        Whether an attempt may have had its effect although it failed.
     """
 
     def __init__(
@@ -94,7 +104,7 @@ class RequestError(Exception):
 
     def error(self, name: str) -> OSError:
         """Return the exception that callers of a `Storage` get; `name` is the object's URI, without secrets."""
-        if self.code == "NoSuchBucket":  # not just a missing object
+        if self.code == "NoSuchBucket":  # more than a missing object
             return OSError(
                 errno.ENODEV, f"no such bucket ({self.said}); check its name and the endpoint", name
             )

@@ -16,25 +16,31 @@ from bams3.storage.beside import FileBeside, sync_folder
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
 _KEPT = re.compile(r"\.(nfs|fuse_hidden)[0-9a-f]{16,}")
-"""What NFS and FUSE call a file that was removed while a process has it open; it ends with the process."""
+"""Names that NFS and FUSE give to a file that was removed while a process has it open.
+
+It disappears with the process.
+"""
 _UNFINISHED = rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)"
 
 
 def _appear_new(temporary: str, target: str) -> None:
-    """Move a file into place if nothing is there."""
+    """Move a file into place if there is no file yet."""
     try:
         os.link(temporary, target)
         return
     except OSError as error:
         if error.errno != errno.EEXIST and not os.path.exists(target):
-            # A file system without hard links: two simultaneous writers may both succeed.
+            # The file system has no hard links, so two simultaneous writers may both succeed.
             os.replace(temporary, target)
             return
     raise FileExistsError(errno.EEXIST, "another writer created it first", target)
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open a regular file for reading. Raises OSError for anything else: reading a pipe or a device might never end."""
+    """Open a regular file for reading.
+
+    Raises OSError for other files, because reading a pipe or device might never end.
+    """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(file).st_mode
     if not stat.S_ISREG(mode):
@@ -44,7 +50,10 @@ def open_regular(path: str) -> BinaryIO:
 
 
 def _pread(file: BinaryIO, start: int, length: int) -> bytes:
-    """Read a range; memory is only allocated for bytes that the file has. The system may give fewer at a time."""
+    """Read a range.
+
+    Memory is allocated only for bytes that the file has. The system may return fewer bytes at a time.
+    """
     length = max(min(length, os.fstat(file.fileno()).st_size - start), 0)
     data = os.pread(file.fileno(), length, start)
     while len(data) < length and (more := os.pread(file.fileno(), length - len(data), start + len(data))):
@@ -53,8 +62,7 @@ def _pread(file: BinaryIO, start: int, length: int) -> bytes:
 
 
 def _raise(error: OSError) -> None:
-    """Raise what went wrong with listing a folder, unless another process has removed the folder, or it is not a
-    folder."""
+    """Raise an error in listing a folder, unless another process has removed the folder, or it is not a folder."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 
@@ -65,9 +73,9 @@ class LocalStorage:
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or "/"
         self._changed: set[str] = set()
-        """Folders whose entries may be lost in a power cut."""
+        """Folders whose entries might be lost in a power cut."""
         self._created = False
-        """Whether the root did not exist before."""
+        """Whether this storage created the root."""
 
     def get(self, path: str) -> bytes:
         with self._reading(path) as file:
@@ -182,8 +190,10 @@ class LocalStorage:
                 os.rmdir(self.root)
 
     def link_from(self, source: "LocalStorage", paths: Iterable[tuple[str, str]]) -> None:
-        """Give files of another storage a path here, (there, here) of each, without copying them if the file system can
-        do that."""
+        """Add files of another storage to this one, with hard links if the file system has them, otherwise as copies.
+
+        `paths`: the path of each file in the other storage, and its path here.
+        """
         for path, here in paths:
             target = self._file(here)
             self._change(os.path.dirname(target))
@@ -223,8 +233,10 @@ class LocalStorage:
             yield file
 
     def _change(self, folder: str) -> None:
-        """Note that the entries of a folder change, and perhaps those above it: up to the one that holds the root, or
-        further if that does not exist yet."""
+        """Record that the entries of a folder change, and possibly those of the folders above it.
+
+        This goes up to the folder that contains the root, or further if that folder does not exist yet.
+        """
         folder, root = os.path.abspath(folder), os.path.abspath(self.root)
         while folder not in self._changed:
             self._changed.add(folder)

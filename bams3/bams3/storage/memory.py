@@ -1,4 +1,4 @@
-"""One object that is held in memory: bytes, or what came through a pipe."""
+"""A single object in memory: bytes, or the data from a pipe."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ from bams3.untrusted import read_all
 
 
 class MemoryObject:
-    """The part of `Storage` that reads, for one object; every path is its path."""
+    """The reading methods of `Storage` for a single object. Every path leads to it."""
 
     def __init__(self, name: str, data: bytes | bytearray | memoryview) -> None:
-        """`name`: for messages."""
+        """`name`: name of the object in messages. `data`: its bytes."""
         self.root, self._data = name, memoryview(data)
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
@@ -42,8 +42,10 @@ def is_stream(path: str) -> bool:
 
 
 def read_stream(path: str) -> MemoryObject:
-    """Read a stream (see `is_stream`) to its end. Raises OSError if it has more than LARGEST bytes, UsageError if
-    it is standard input and read already."""
+    """Read a stream (see `is_stream`) to its end.
+
+    Raises OSError if it has more than LARGEST bytes, and UsageError if it is standard input and was read before.
+    """
     if take(path):
         return of_file(sys.stdin.buffer, "/dev/stdin")
     with opened(path, "rb") as file:

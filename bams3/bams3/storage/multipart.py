@@ -1,4 +1,4 @@
-"""Uploads of objects in parts, while they are made."""
+"""Uploads of objects in parts, while they are being written."""
 
 import io
 import time
@@ -9,12 +9,12 @@ from bams3.storage.connect import Connection
 from bams3.storage.faults import RequestError
 from bams3.storage.requests import note
 
-PART = 8 << 20  # bytes of a part of an upload; a smaller object is one request
+PART = 8 << 20  # bytes in a part of an upload; a smaller object is sent in one request
 PARTS_IN_FLIGHT = 4
 
 
 class Upload(io.RawIOBase):
-    """A file whose data is uploaded in parts of PART bytes while it is written."""
+    """A file whose data are uploaded in parts of PART bytes while it is written."""
 
     def __init__(self, connection: Connection, key: str, name: str) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Upload(io.RawIOBase):
         return len(data)
 
     def rest(self) -> bytearray:
-        """The data that has not been sent; a short object is sent as one request instead."""
+        """Return the data that have not been sent. A small object is sent as one request instead of an upload."""
         return self._buffer
 
     def finish(self) -> None:
@@ -45,7 +45,7 @@ class Upload(io.RawIOBase):
         note("POST", self._name, "", 0, 0, self._begun, 200)
 
     def abort(self) -> bool:
-        """Abort the upload; False if that failed."""
+        """Abort the upload; return False if this failed."""
         try:
             self._writer.__exit__(KeyboardInterrupt, None, None)
         except Exception:
@@ -64,7 +64,7 @@ class Upload(io.RawIOBase):
             note("POST", self._name, "", 0, 0, self._begun, 200)
         begun = time.perf_counter()
         with memoryview(self._buffer) as whole:
-            portion = bytes(whole[:length])  # obstore keeps it
+            portion = bytes(whole[:length])  # a copy, because obstore keeps it
         del self._buffer[:length]
         self._try(lambda: self._writer.write(portion))
         note("PUT", self._name, f"part {len(self.parts) + 1}", 0, length, begun, 200)

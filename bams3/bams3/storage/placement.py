@@ -1,7 +1,7 @@
-"""How S3 stores what is written: encryption, storage class and tags, from environment variables.
+"""Settings for objects that are written to S3: encryption, storage class and tags, from environment variables.
 
-The names of encryption are those that obstore, and other programs with the same library, read. Invalid values raise
-UsageError, as in `environment`.
+The variables for encryption have the same names as in obstore and other programs that use the same library. Invalid
+values raise UsageError, as in `environment`.
 """
 
 import os
@@ -28,7 +28,7 @@ _TAG_KEY, _TAG_VALUE = r"[\w +\-=.:/@]{1,128}", r"[\w +\-=.:/@]{0,256}"
 
 
 def encryption(endpoint: str) -> dict[str, Any]:
-    """Return the options of an S3Store for encryption on the server. `endpoint`: "" for AWS."""
+    """Return the options of an S3Store for encryption by the server. `endpoint`: "" for AWS."""
     kind, key, customer = (os.environ.get(name) for name in (ENCRYPTION, KMS_KEY, CUSTOMER_KEY))
     if kind not in (None, "AES256", *KMS, CUSTOMER):
         raise UsageError(f"{ENCRYPTION}={kind}: give AES256, aws:kms, aws:kms:dsse or sse-c, or unset it")
@@ -47,7 +47,7 @@ def encryption(endpoint: str) -> dict[str, Any]:
 
 
 def attributes() -> dict[str, str]:
-    """Return the attributes of objects that are written: their storage class, unless it is the bucket's."""
+    """Return the attributes of written objects: their storage class, unless it is the default of the bucket."""
     name = os.environ.get(STORAGE_CLASS, "")
     if name in ARCHIVES:
         raise UsageError(
@@ -60,7 +60,7 @@ def attributes() -> dict[str, str]:
 
 
 def tags() -> dict[str, str]:
-    """Return the tags of objects that are written."""
+    """Return the tags of written objects."""
     text = os.environ.get(TAGS, "")
     try:
         found = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict") if text else []

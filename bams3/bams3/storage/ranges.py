@@ -1,4 +1,4 @@
-"""Fetching many ranges of an object with few requests."""
+"""Fetching of many ranges of an object with few requests."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,7 +12,7 @@ MERGED = 8 << 20  # maximum bytes of a request for several ranges
 
 
 class RangeRequest(NamedTuple):
-    """A request for one or more ranges: `start` and `end` in bytes, and the indices of the ranges."""
+    """A request for one or more ranges: `start` and `end` in bytes, and the indexes of the ranges (`members`)."""
 
     start: int
     end: int
@@ -22,7 +22,7 @@ class RangeRequest(NamedTuple):
 def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[RangeRequest]:
     """Merge ranges (start, length) that are at most `gap` bytes apart into requests of up to MERGED bytes.
 
-    A longer range is still one request; empty ranges need none.
+    A range that is longer than this is still one request. Empty ranges need no request.
     """
     runs: list[RangeRequest] = []
     for member in sorted(range(len(ranges)), key=ranges.__getitem__):
@@ -42,7 +42,7 @@ def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[Rang
 def fetch(
     fetch_range: Callable[[int, int], memoryview], ranges: Sequence[tuple[int, int]]
 ) -> list[memoryview]:
-    """Return the bytes of every range; `fetch_range(start, end)` fetches the merged ones in parallel."""
+    """Return the bytes of every range. `fetch_range(start, end)` is called in parallel for the merged ranges."""
     runs = merge_ranges(ranges)
     found = [memoryview(b"")] * len(ranges)
 
@@ -59,7 +59,7 @@ def fetch(
 
 @cache
 def pool() -> "ThreadPoolExecutor":
-    """Return the threads that wait for responses. A task must not wait for another task here: it could deadlock."""
+    """Return the threads that wait for responses. A task must not wait for another task here, which could deadlock."""
     from concurrent.futures import ThreadPoolExecutor
 
     from bams3.storage.requests import limiter

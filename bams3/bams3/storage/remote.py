@@ -1,4 +1,4 @@
-"""Storage of objects in S3, in Google Cloud Storage, or on a web server (read-only), through obstore."""
+"""Storage of objects in S3, Google Cloud Storage, or on a web server (read-only), by means of obstore."""
 
 import errno
 import re
@@ -17,7 +17,7 @@ from bams3.storage.requests import perform
 
 Result = TypeVar("Result")
 
-PAGE = 1000  # objects per request to list or delete
+PAGE = 1000  # number of objects per request that lists or deletes
 
 Identity = tuple[str, int]
 """What identifies a version of an object: its ETag (or else its modification time), and its length."""
@@ -26,8 +26,8 @@ Identity = tuple[str, int]
 class RemoteStorage:
     """`Storage` at a URI s3://bucket/prefix, gs://bucket/prefix or http(s)://host/prefix.
 
-    The ETag and length of an object are remembered when it is first read, and again whenever it is read as a whole.
-    Reading a range raises OSError if the object has been replaced since, unless this storage wrote or deleted it.
+    The ETag and length of an object are recorded when it is first read, and again whenever it is read as a whole.
+    Reading a range raises OSError if the object has been replaced since then, unless this storage wrote or deleted it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -149,19 +149,20 @@ class RemoteStorage:
             if fault.status != 501 and fault.attempts > 1 and self._holds(path, data):
                 return
             unconditional = fault.status == 501
-        # A store without conditional writes: existing objects are found, but two simultaneous writers may both succeed.
+        # A store without conditional writes: existing objects are detected, but both of two simultaneous writers may
+        # succeed.
         if not unconditional or self.exists(path):
             raise FileExistsError(errno.EEXIST, "another writer created it first", self.name(path))
         self.put(path, data)
 
     def put_over(self, path: str, old: bytes, data: bytes, *, on_condition: bool) -> None:
-        """Write an object in place of `old`, with `on_condition` (see `keeps_conditions`) as one step.
+        """Write an object in place of `old`. With `on_condition` (see `keeps_conditions`), this is atomic.
 
-        Raises FileExistsError or FileNotFoundError if something else is there, or nothing: then nothing was written.
-        After any other OSError, it is not known whether the object was written.
+        Raises FileExistsError if the object is not `old`, and FileNotFoundError if it does not exist; then nothing was
+        written. After any other OSError, it is unknown whether the object was written.
         """
         self._write(path)
-        for _ in range(2):  # again: it may have been damaged in transfer
+        for _ in range(2):  # twice, because it may have been damaged in transfer
             found, meta = self._fetch(path, None)
             if found == old:
                 break
@@ -179,8 +180,10 @@ class RemoteStorage:
                 raise fault.error(self.name(path)) from None
 
     def keeps_conditions(self, path: str) -> bool:
-        """Tell whether the store writes an object on condition that it is as it was: asked to write the one at this
-        path in place of another one, it refuses."""
+        """Tell whether the store supports conditional writes.
+
+        To find out, request to write the object at this path on a condition that is not met; the store must refuse.
+        """
         never = {"e_tag": '"0"', "version": "1"}
         try:
             self._put(path, self.get(path), never)
@@ -225,7 +228,7 @@ class RemoteStorage:
                 self._delete([self._key(path) for path in page], page[0])
 
     def sync(self) -> None:
-        """Do nothing: a store keeps what it has acknowledged."""
+        """Do nothing, because a store keeps what it has acknowledged."""
 
     def links(self) -> Iterator[str]:
         return iter(())
@@ -248,7 +251,7 @@ class RemoteStorage:
         self._seen.pop(path, None)
 
     def _perform(self, method: str, path: str, request: Callable[[Any], Result], **options: Any) -> Result:
-        """Make a request to the store, and once more if the bucket is in another region. Raises RequestError."""
+        """Make a request to the store, and repeat it if the bucket is in another region. Raises RequestError."""
         store = self._connection.store
         try:
             found: Result = perform(method, self.name(path), lambda: request(store), **options)
@@ -261,7 +264,7 @@ class RemoteStorage:
         return found
 
     def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
-        """Return the bytes [start, end) of an object; all of them without `span`."""
+        """Return the bytes [start, end) of an object; without `span`, all bytes."""
         if span and span[0] >= span[1]:
             return memoryview(b"")
         data, meta = self._fetch(path, span)
@@ -270,14 +273,14 @@ class RemoteStorage:
         return data
 
     def _fetch(self, path: str, span: tuple[int, int] | None) -> tuple[memoryview, Any]:
-        """Return the same, and what the store says of the object; nothing past its end."""
+        """Return the same bytes, and the store's metadata of the object; b"" and None past its end."""
         import obstore
 
         key, known = self._key(path), self._seen.get(path)
         options: Any = {}
         if span:
             options["range"] = span
-            if known and known[0].startswith('"'):  # a weak ETag matches nothing
+            if known and known[0].startswith('"'):  # a weak ETag never matches
                 options["if_match"] = known[0]
 
         def request(store: Any) -> tuple[memoryview, Any]:
@@ -298,7 +301,7 @@ class RemoteStorage:
             raise (replaced if fault.status in (412, 416) else fault.error)(self.name(path)) from None
 
     def _remember(self, path: str, meta: Any) -> None:
-        """Remember the identity of an object. Raises OSError if it has been replaced."""
+        """Record the identity of an object. Raises OSError if the object has been replaced."""
         identity = (meta["e_tag"] or str(meta["last_modified"]), meta["size"])
         if self._seen.setdefault(path, identity) != identity:
             raise replaced(self.name(path))
@@ -309,12 +312,12 @@ class RemoteStorage:
         try:
             return self._perform("HEAD", path, lambda store: obstore.head(store, self._key(path)))
         except RequestError as fault:
-            if fault.status == 400:  # a HEAD response has no body: a GET gets the reason
+            if fault.status == 400:  # a HEAD response has no body, so a GET is needed for the reason
                 self._read(path, (0, 1))
             raise fault.error(self.name(path)) from None
 
     def _must_list(self, prefix: str) -> None:
-        """Raise OSError if the place has no lists of objects."""
+        """Raise OSError if the place can't list objects."""
         if not self._writable:
             raise OSError(
                 errno.ENOTSUP, "a web server can't list objects; use s3:// or gs://", self.name(prefix)

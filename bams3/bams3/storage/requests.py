@@ -1,4 +1,4 @@
-"""Requests to object stores: concurrency limit, retries, log and totals.
+"""Requests to object stores: limit on concurrency, retries, log and totals.
 
 Every request goes through `perform`, which waits for its turn, retries after transient failures, and records the
 request in the log and the totals.
@@ -22,22 +22,24 @@ from bams3.storage.faults import RequestError
 
 Result = TypeVar("Result")
 
-LOG = "BAMS3_LOG_REQUESTS"  # environment variable: a file to append one line per request to; "-": standard error
+# Environment variable: a file to append one line per request to; "-": standard error.
+LOG = "BAMS3_LOG_REQUESTS"
 LIMIT = "BAMS3_MAX_REQUESTS"  # environment variable: maximum number of requests in flight
 ATTEMPTS = "AWS_MAX_ATTEMPTS"  # environment variable: maximum number of attempts per request
 
 DEFAULT_LIMIT = 50
 DEFAULT_ATTEMPTS = 10
-FIRST_PAUSE = 0.1  # seconds: the pause before the first retry is random up to this; the bound doubles …
+# Seconds; the pause before the first retry is a random time up to this; the bound doubles …
+FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0  # … up to this
 
 
 class Limiter:
-    """Allows at most `limit` requests at once in this process.
+    """Allows at most `limit` simultaneous requests in this process.
 
-    The limit is halved when a store reports too many requests (once for all requests that were in flight then), and
-    grows by one for about `limit` successful requests, up to `most`: additive increase, multiplicative decrease, as
-    in TCP (Chiu and Jain 1989).
+    The limit is halved when a store reports too many requests (only once for all requests that were in flight then),
+    and is increased by one after about `limit` successful requests, up to `most`. This is additive increase and
+    multiplicative decrease, as in TCP (Chiu and Jain 1989).
     """
 
     def __init__(self, most: int) -> None:
@@ -49,7 +51,7 @@ class Limiter:
 
     @contextmanager
     def turn(self) -> Iterator[int]:
-        """Context manager: wait for a free slot, and count a request as in flight; yield `begun` of `slow_down`."""
+        """Context manager: wait for a free slot, and count a request as in flight; yield `begun` for `slow_down`."""
         with self._free:
             self._free.wait_for(lambda: self._in_flight < max(1, int(self.limit)))
             self._in_flight += 1
@@ -62,7 +64,10 @@ class Limiter:
                 self._free.notify()
 
     def slow_down(self, begun: int) -> None:
-        """Record that the store refused, as one too many, a request that began after `begun` halvings."""
+        """Record that the store refused a request because of too many.
+
+        `begun`: the number of halvings when it began.
+        """
         with self._free:
             if begun == self._halvings:
                 self._halvings += 1
@@ -116,8 +121,25 @@ def perform(
 ) -> Result:
     """Make a request, retry it after transient failures, and return its result.
 
-    `key`: the object's URI, for messages; `span`: the requested range of bytes; `sent`: the number of bytes of the
-    body; `received`: returns the number of bytes received in a result. Raises RequestError.
+    Parameters
+    ----------
+    method
+        The HTTP method, or LIST, for the log.
+    key
+        URI of the object, for the log.
+    request
+        Makes the request.
+    span
+        The requested range of bytes, for the log.
+    sent
+        Number of bytes in the body.
+    received
+        Returns the number of bytes that were received in a result.
+
+    Raises
+    ------
+    RequestError
+        If the last attempt failed.
     """
     attempts, gate, lost = number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter(), False
     for attempt in count(1):
@@ -167,8 +189,8 @@ def note(
         try:
             os.write(
                 file, data
-            )  # one call per line, so that lines of several threads and processes do not mix
+            )  # one call per line, so that the lines of several threads and processes do not mix
         finally:
             os.close(file)
-    except OSError as error:  # must not be mistaken for an error of the store
+    except OSError as error:  # it must not be mistaken for an error of the store
         raise UsageError(f"{where}: {error.strerror}; choose another file for the log of requests") from None

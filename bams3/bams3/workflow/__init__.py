@@ -1,1 +1,1 @@
-"""The logic behind the Snakemake rules: reads the sheet and the configuration, and checks that they are consistent."""
+"""The logic behind the Snakemake rules, which reads the sample sheet and the configuration and checks them."""

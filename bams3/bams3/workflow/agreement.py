@@ -1,6 +1,6 @@
-"""Checks that the files and names in a configuration fit the samples: their contigs and their read groups.
+"""Checks that the files and names in a configuration fit the contigs and read groups of the samples.
 
-All checks are made before anything runs. Definite mistakes raise ConfigurationError; possible ones give a warning.
+All checks are made before the first job runs. Definite mistakes raise ConfigurationError; possible ones give a warning.
 """
 
 import io
@@ -16,7 +16,7 @@ Interval = tuple[str, int, int]
 
 
 def check_regions(texts: Iterable[str], contigs: Contigs, where: str) -> None:
-    """Check region strings: their syntax, their contigs, and that they begin within them."""
+    """Check region strings: their syntax, their contigs, and that they begin within the contigs."""
     from bams3.bam.regions import parse_regions
     from bams3.errors import UsageError
 
@@ -39,7 +39,7 @@ def check_filter(text: str, where: str) -> None:
 
 
 def check_contigs(names: Iterable[str], contigs: Contigs, where: str) -> None:
-    """Check that the samples have each of these contigs."""
+    """Check that the samples have all of these contigs."""
     known = dict(contigs)
     for name in names:
         if name not in known:
@@ -61,7 +61,10 @@ def check_query_bed(data: bytes, path: str, contigs: Contigs, where: str, warn: 
 def check_coverage_bed(
     data: bytes, path: str, contigs: Contigs, where: str, warn: Warn, *, only: str | None = None, strict: bool = False
 ) -> None:  # fmt: skip
-    """Check a BED file for `bams3 coverage`: with `strict` no line may be skipped; `only`: the only contig measured."""
+    """Check a BED file for `bams3 coverage`.
+
+    `only`: the contig that is measured, if it is only one. `strict`: whether a line that would be skipped is an error.
+    """
     from bams3.coverage.intervals import read_intervals
 
     notes: list[str] = []
@@ -86,7 +89,7 @@ def check_coverage_bed(
 
 
 def check_intervals(intervals: Iterable[Interval], contigs: Contigs, where: str, warn: Warn) -> None:
-    """Check a file's intervals (0-based half-open): some must be on the samples' contigs, and those within them."""
+    """Check the intervals of a file (0-based, half-open): some must be on contigs of the samples, and within them."""
     lengths = dict(contigs)
     seen: dict[str, None] = {}
     unknown = 0
@@ -133,7 +136,7 @@ def check_ploidy(data: bytes, path: str, contigs: Contigs, where: str, warn: War
 
 
 def read_groups(header: bytes) -> set[str]:
-    """The read group ids in a header."""
+    """Return the IDs of the read groups in a header."""
     return {
         tag[3:].decode(errors="surrogateescape")
         for line in header.split(b"\n")
@@ -144,7 +147,7 @@ def read_groups(header: bytes) -> set[str]:
 
 
 def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], where: str, warn: Warn) -> None:
-    """Check the chosen read groups against those of the samples: each must be in some sample."""
+    """Check that each of the chosen read groups is in some sample."""
     known = set().union(*groups.values())
     for name in wanted:
         if name not in known:
@@ -159,9 +162,10 @@ def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], whe
 
 
 def read_names(data: bytes) -> list[tuple[str, str]]:
-    """The names of samples in a file for bcftools, each with what follows it: a new name, a sex, a ploidy, or "".
+    """Return the names of samples in a file for bcftools, each with the word after it.
 
-    In a file of families (PED) the names of a line are those of a child and of its parents.
+    This is a new name, a sex, a ploidy, or "". In a file of families (PED), the names in a line are those of a child
+    and its parents.
     """
     lines = [line.decode(errors="surrogateescape").split() for line in data.splitlines()]
     lines = [words for words in lines if words and not words[0].startswith("#")]
@@ -171,7 +175,7 @@ def read_names(data: bytes) -> list[tuple[str, str]]:
 
 
 def check_names(names: Iterable[str], samples: Collection[str], where: str, warn: Warn) -> None:
-    """Names of samples that are chosen: some must be those of the sheet."""
+    """Check names of chosen samples: at least one must be in the sheet."""
     names = list(dict.fromkeys(names))
     others = [name for name in names if name not in samples]
     if len(others) == len(names):
@@ -185,7 +189,7 @@ def check_names(names: Iterable[str], samples: Collection[str], where: str, warn
 
 
 def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:
-    """The contigs of a file that are unknown. Raises ConfigurationError if all of them are."""
+    """Return the unknown contigs of a file. Raises ConfigurationError if all contigs are unknown."""
     names = list(names)
     others = [name for name in names if name not in known]
     if others and len(others) == len(names):
@@ -197,14 +201,14 @@ def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[
 
 
 def _like(name: str, known: Iterable[str]) -> str:
-    """A hint for names that differ by the prefix `chr`."""
+    """Return a hint for a name that differs only by the prefix `chr`; "" for others."""
     other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
     return f" ({other} instead of {name})" if other in known else ""
 
 
 @contextmanager
 def _told(where: str) -> Iterator[None]:
-    """Prefix errors raised within with a key of the configuration."""
+    """Context manager: prefix errors with a key of the configuration."""
     try:
         yield
     except Bams3Error as error:

@@ -1,4 +1,4 @@
-"""The stage that counts alleles at known sites. `settings`: `alleles` in the configuration."""
+"""The stage that counts alleles at known sites. `settings` is the section `alleles` of the configuration."""
 
 import gzip
 import io
@@ -23,18 +23,21 @@ from bams3.workflow.reference import Contigs
 
 LEVEL = 2  # BGZF compression level
 LINES = 1 << 8
-"""Lines that are read at a time of each sample."""
+"""Number of lines of each sample that are read at a time."""
 OTHER_FILES = 100
 """Number of files that a process may have open besides the samples' tables."""
 
 
 def options_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What counts: the settings that are not files. A table depends on these, its sites and its dataset alone."""
+    """Return the settings other than files. A table depends only on these, its sites and its dataset."""
     return {key: value for key, value in settings.items() if key != "sites"}
 
 
 def check_sites(sites: Mapping[str, str], contigs: Contigs, places: Places) -> None:
-    """Raises ConfigurationError for a file with a line that is no site, or with a contig that the samples lack."""
+    """Check files of sites.
+
+    Raises ConfigurationError for a line that is not a site, or for a contig that the samples do not have.
+    """
     for name, path in sites.items():
         where = f"config: alleles: sites: {name}"
         if (data := places.stored(path, f"check {where}")) is None:
@@ -50,7 +53,7 @@ def check_sites(sites: Mapping[str, str], contigs: Contigs, places: Places) -> N
 def write_counts(
     out: str, dataset: str, sample: str, sites: str, options: Mapping[str, Any], threads: int
 ) -> None:
-    """Write what the reads of a dataset say at the sites of a file: the table of `bams3 alleles`, as BGZF."""
+    """Write the counts of a dataset at the sites of a file: the table of `bams3 alleles`, compressed as BGZF."""
     piled = PileOptions(
         exclude=options.get("exclude_flags", PileOptions().exclude), any_of=options.get("incl_flags", 0),
         min_mapq=options.get("min_mapq", 0), orphans=options.get("count_orphans", False),
@@ -64,8 +67,9 @@ def write_counts(
 
 
 def join_counts(out: str, tables: Sequence[str]) -> None:
-    """Join the tables of samples, of the same sites, to one as `bams3 alleles` writes it of all: a line for each site
-    and sample. Raises Bams3Error if they are not of the same sites.
+    """Join tables of samples for the same sites into the table that `bams3 alleles` writes for all of them.
+
+    It has a line for each site and sample. Raises Bams3Error if the tables have different sites.
     """
     allow_files(len(tables) + OTHER_FILES)
     with ExitStack() as files, open_output(out) as file, BlockWriter(file, LEVEL) as joined:

@@ -1,4 +1,4 @@
-"""The batches that a sample is handled in: `000001-of-000004`, …"""
+"""The batches in which a sample is processed: `000001-of-000004`, …"""
 
 import io
 import re
@@ -17,10 +17,10 @@ from bams3.workflow.samples import Row, bytes_of, index_told
 
 
 def batches_of(row: Row, settings: Mapping[str, Any], windows: Grid, places: Places) -> list[str]:
-    """The batches of a sample; `settings`: `convert` in the configuration; `windows`: those of a dataset.
+    """Return the batches of a sample.
 
-    They depend on these and on this one sample alone: so others may come without its batches being others, and every
-    job, which reads this, looks at its own sample.
+    They depend only on the arguments, so they do not change when other samples are added, and each job only has to look
+    at its own sample. `settings`: the section `convert` of the configuration. `windows`: all windows of a dataset.
     """
     wanted = settings["chunks_per_batch"]
     if wanted == "auto":
@@ -31,21 +31,25 @@ def batches_of(row: Row, settings: Mapping[str, Any], windows: Grid, places: Pla
 
 
 def query_batches_of(batches: list[str], settings: Mapping[str, Any], touched: int) -> list[str]:
-    """The batches of a query of a sample that has these batches; `touched`: how many windows the regions overlap."""
+    """Return the batches of a query of a sample with these batches.
+
+    `touched`: number of windows that the regions overlap.
+    """
     wanted = settings["chunks_per_batch"]
     return _names(min(len(batches), touched if wanted == "auto" else -(-touched // wanted)))
 
 
 def _names(count: float) -> list[str]:
-    """The batches of so many, of which there is at least one."""
+    """Return the names of this number of batches, but at least one."""
     count = max(int(count), 1)
     return [f"{i + 1:06d}-of-{count:06d}" for i in range(count)]
 
 
 def _count_held(row: Row, windows: Grid, places: Places) -> int:
-    """How many windows hold reads: those of a dataset that is given, or by the index of a local BAM; otherwise all.
+    """Return how many windows have reads, according to the given dataset or the index of a local BAM; otherwise all.
 
-    Of a module all, too: a rule that is yet to be read may make the BAM, its index or the dataset.
+    In a module, too, it is the number of all windows, because a rule that Snakemake has not read yet may make the BAM,
+    its index or the dataset.
     """
     if places.run.is_module:
         return len(windows)
@@ -73,7 +77,10 @@ def _count_indexed(row: Row, windows: Grid, places: Places) -> int:
 
 
 def count_touched(settings: Mapping[str, Any], contigs: Contigs, windows: Grid, places: Places) -> int:
-    """How many windows the regions of a query overlap; all if only a later job can know; `settings`: `query`."""
+    """Return how many windows the regions of a query overlap; all of them if this is not known before jobs run.
+
+    `settings`: the section `query` of the configuration.
+    """
     path = settings.get("bed")
     if path is None:
         regions: Any = parse_regions(settings["regions"], contigs)
@@ -99,19 +106,20 @@ def count_touched(settings: Mapping[str, Any], contigs: Contigs, windows: Grid, 
 
 
 def part_in_place(sample: str, batch: str, places: Places) -> Any:
-    """What a batch leaves in a sample's dataset while it is converted, as `bams3 convert --batch` names it."""
+    """Return the part file that `bams3 convert --batch` writes for a batch to a sample's dataset."""
     return places.result_in_place(f"<results>/datasets/{sample}.bams3/_parts/{batch}.json")
 
 
 def batch_words(batch: str) -> str:
-    """`i/n`, as the command line takes a batch."""
+    """Return a batch as `i/n`, for the command line."""
     number, count = batch.split("-of-")
     return f"{int(number)}/{int(count)}"
 
 
 def remove_others(folder: str, batch: str) -> None:
-    """Delete what batches of another number have left in a sample's folder, a folder each: who reads all of them would
-    have reads twice, and of alignments that have been replaced.
+    """Delete the folders in a sample's folder that batches of another number left.
+
+    Otherwise, a program that reads all folders would find reads twice, or reads of alignments that have been replaced.
     """
     _, of, count = batch.rpartition("-of-")
     place = open_storage(folder)

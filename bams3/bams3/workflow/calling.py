@@ -1,4 +1,4 @@
-"""The settings of joint calling and genotyping: windows, targets, options for bcftools."""
+"""The settings of joint calling and genotyping: windows, targets, and options for bcftools."""
 
 import shutil
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ TOOLS = (MPILEUP, CALL)
 
 
 def files(section: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files that a section's options name, without duplicates.
+    """Return the files that the options of a section name, without duplicates.
 
     Raises ConfigurationError for options that the workflow sets itself.
     """
@@ -36,9 +36,10 @@ def _given(tool: Tool, section: str, settings: Mapping[str, Any]) -> Options:
 def check_options(
     section: str, settings: Mapping[str, Any], samples: Collection[str], contigs: Contigs, places: Places, warn: Warn
 ) -> None:  # fmt: skip
-    """What the options of a section name: ploidies, sites with alleles, and samples.
+    """Check what the options of a section name: ploidies, sites with alleles, and samples.
 
-    Raises ConfigurationError for a file that has nothing of the samples, and for contigs that bcftools can't read.
+    Raises ConfigurationError for a file that has nothing to do with the samples, and for contigs that bcftools can't
+    read.
     """
     try:
         check_contigs(contigs)
@@ -59,7 +60,10 @@ def check_options(
 
 
 def try_options(section: str, settings: Mapping[str, Any], run: Run) -> None:
-    """Raises ConfigurationError for options that bcftools refuses, where it is that of the jobs."""
+    """Raise ConfigurationError for options that bcftools rejects.
+
+    This is tested only with the bcftools that jobs use.
+    """
     if run.installs or not shutil.which("bcftools"):
         return
     if fault := refusal(*(_given(tool, section, settings) for tool in TOOLS)):
@@ -70,7 +74,7 @@ def try_options(section: str, settings: Mapping[str, Any], run: Run) -> None:
 
 
 def _check_samples(given: Options, samples: list[str], places: Places, where: str, warn: Warn) -> list[str]:
-    """The samples that a tool chooses, by the names that it gives them."""
+    """Return the samples that the options of a tool choose, by the names that the tool gives them."""
     found: dict[str, str] = {}
     for path, names, is_excluded in given.chosen_samples():
         pairs = [(name, "") for name in names]
@@ -90,7 +94,7 @@ def _check_samples(given: Options, samples: list[str], places: Places, where: st
 
 
 def fasta(section: str, config: Mapping[str, Any], places: Places) -> list[Any]:
-    """The FASTA of the config and its index, copied where the job of a section is; none without the section."""
+    """Return the FASTA in the config and its index, copied to the jobs of a section; [] without the section."""
     if section not in config:
         return []
     path = config["reference"]
@@ -105,7 +109,7 @@ def fasta(section: str, config: Mapping[str, Any], places: Places) -> list[Any]:
 def read_targets_of(
     section: str, settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn
 ) -> Targets | None:  # fmt: skip
-    """The targets of a section; None if it has none, and calls everywhere."""
+    """Return the targets of a section; None if it has none, so that variants are called everywhere."""
     path = settings.get("targets")
     if not path:
         return None
@@ -115,12 +119,12 @@ def read_targets_of(
 
 
 def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:
-    """The targets of a section. Raises ConfigurationError if they do not fit the samples' contigs."""
+    """Return the targets of a section. Raises ConfigurationError if they do not fit the samples' contigs."""
     return Targets(read_checked(data, path, contigs, f"config: {section}: targets", warn))
 
 
 def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> list[Interval]:
-    """The targets in a file. Raises ConfigurationError if they do not fit the samples' contigs."""
+    """Return the targets in a file. Raises ConfigurationError if they do not fit the samples' contigs."""
     try:
         found = read_targets(data, path)
     except Bams3Error as error:
@@ -132,8 +136,10 @@ def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: War
 def jobs(
     contigs: Iterable[tuple[str, int]], size: int, called: Targets | None
 ) -> dict[str, list[Interval]]:  # fmt: skip
-    """The jobs of joint calling that have targets: number → ordered list of (contig, start, end), 0-based, of at most
-    `size` bp in total. The number of a job does not depend on the targets.
+    """Return the intervals of each job of joint calling that has targets, by the number of the job.
+
+    The intervals (contig, start, end) are 0-based and half-open, in order, and have at most `size` bp in total. The
+    number of a job does not depend on the targets.
     """
     found: list[list[Interval]] = []
     room = 0

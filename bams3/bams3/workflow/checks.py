@@ -1,7 +1,7 @@
-"""What a configuration names is compared with the samples before the first job.
+"""Comparison of a configuration with the samples, before the first job runs.
 
-Jobs on other machines read the Snakefile too: only the process that plans looks at all samples, each of whose headers
-is read once.
+Jobs on other machines read the Snakefile, too. So only the process that plans the run examines all samples, and it
+reads the header of each of them once.
 """
 
 import os
@@ -21,7 +21,7 @@ from bams3.workflow.samples import Row, check_files, header_of, is_there, needs_
 def check_config(
     config: Mapping[str, Any], samples: Collection[str], contigs: Contigs, places: Places, warn: Warn
 ) -> None:  # fmt: skip
-    """What the sections of a configuration say of contigs and of samples, and the files that they name."""
+    """Check what the sections of a configuration say about contigs and samples, and the files that they name."""
     if "query" in config:
         _check_query(config["query"], contigs, places, warn)
     if "coverage" in config:
@@ -44,8 +44,9 @@ def check_samples(
     config: Mapping[str, Any], samples: Mapping[str, Row], contigs: Contigs, called: Iterable[str], places: Places,
     warn: Warn,
 ) -> None:  # fmt: skip
-    """Every sample: its files, its contigs, its sequences, its read groups. `called`: the contigs that variants are
-    called on, or loci are genotyped.
+    """Check every sample: its files, contigs, sequences and read groups.
+
+    `called`: the contigs on which variants are called or loci are genotyped.
     """
     warn_of_twins(samples.values(), config["samples"], warn)
     place: str | None = None
@@ -70,7 +71,7 @@ def check_samples(
 
 
 def warn_of_twins(rows: Iterable[Row], sheet: str, warn: Warn) -> None:
-    """Warn of alignments or a dataset that two samples have: a cell that was copied, most often."""
+    """Print a warning if two samples have the same alignments or dataset, usually because a cell was copied."""
     first: dict[str, str] = {}
     for row in rows:
         path = row.get("alignments") or row["dataset"]
@@ -96,7 +97,7 @@ def _check_query(settings: Mapping[str, Any], contigs: Contigs, places: Places, 
 def _check_measured(
     config: Mapping[str, Any], section: str, key: str, contigs: Contigs, places: Places, warn: Warn, *, strict: bool
 ) -> None:  # fmt: skip
-    """The BED file over which depth is measured, unless these are windows, and the one contig, if it is only one."""
+    """Check the BED file over which depth is measured, if it is not windows, and the contig, if it is only one."""
     only = config["coverage"].get("chrom")
     if only is not None:
         agreement.check_contigs([only], contigs, "config: coverage: chrom")
@@ -117,7 +118,7 @@ def _check_sites(path: str, contigs: Contigs, places: Places, warn: Warn) -> Non
 def _check_reference(
     path: str, contigs: Contigs, needed: set[str], places: Places
 ) -> tuple[str | None, Mapping[str, str]]:  # fmt: skip
-    """The FASTA's index and dictionary; M5 of its sequences, of those that the dictionary tells."""
+    """Check the index and the dictionary of a FASTA; return the path of the dictionary, and the M5 in it."""
     fai = f"{path}.fai"
     if (data := places.stored(fai, f"create it with: samtools faidx {path}")) is not None:
         index = reference.read_fai(data, fai)
@@ -143,7 +144,7 @@ def _uses_reference(config: Mapping[str, Any], rows: Iterable[Row]) -> bool:
 
 
 def _chosen_groups(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The read groups that a section chooses, by where it says so."""
+    """Return the read groups that sections choose, by the key of the configuration."""
     query_group = config.get("query", {}).get("read_group")
     groups = config.get("coverage", {}).get("read_groups")
     return {

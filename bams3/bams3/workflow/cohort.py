@@ -1,4 +1,4 @@
-"""The stage for the whole cohort: its files, and whether they can be made. `settings`: `cohort` in the config."""
+"""The stage for the whole cohort: its files, and whether they can be made. `settings` is the section `cohort`."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from bams3.workflow.reference import Contigs
 
 STATS = ["flagstat", "idxstats", "stats"]
 MEASURES = ["mean.bed.gz", "median.bed.gz", "thresholds.bed.gz", "reads.tsv", "genome.bed.gz"]
-"""What the matrices are made of."""
+"""The files from which the matrices are made."""
 DEPTHS = ["summary.txt", "dist.txt"]
 TARGETS = ["targets_summary.txt", "targets_dist.txt", "targets_reads.txt"]
 TABLES = ["tsv", "parquet"]
 
 
 def thresholds_of(settings: Mapping[str, Any]) -> list[int]:
-    """Raises ConfigurationError for a depth that is there twice."""
+    """Return the thresholds of depth. Raises ConfigurationError for a depth that is listed twice."""
     found = [int(depth) for depth in settings["thresholds"].split(",")]
     for depth in found:
         if found.count(depth) > 1:
@@ -29,28 +29,28 @@ def thresholds_of(settings: Mapping[str, Any]) -> list[int]:
 
 
 def bed_of(settings: Mapping[str, Any]) -> str:
-    """The BED file of the cohort's regions; "" of windows."""
+    """Return the BED file of the cohort's regions; "" if these are windows."""
     return options.bed_of(settings.get("regions"))
 
 
 def matrix_names(thresholds: Iterable[int]) -> list[str]:
-    """The names of the matrices."""
+    """Return the names of the matrices."""
     breadths = [f"breadth_{depth}x" for depth in sorted(thresholds)]
     return ["mean", "median", *breadths, "reads"]
 
 
 def depth_files(has_targets: bool) -> list[str]:
-    """What is kept of a sample's measures for the QC table."""
+    """Return the endings of the files that are kept for the QC table from the measurements of a sample."""
     return [*DEPTHS, *(TARGETS if has_targets else [])]
 
 
 def has_multiqc(installs: bool) -> bool:
-    """Can MultiQC be run: is it installed here, where it runs, or will Snakemake install it?"""
+    """Tell whether MultiQC can be run: it is installed here, where it runs, or Snakemake will install it."""
     return bool(shutil.which("multiqc") or installs)
 
 
 def results(settings: Mapping[str, Any], with_multiqc: bool) -> list[str]:
-    """The files of the stage that are not of a sample."""
+    """Return the files of the stage that do not belong to a single sample."""
     names = ["samples", "genome", *matrix_names(thresholds_of(settings))]
     tables = [f"<results>/cohort/{name}.{kind}" for name in names for kind in TABLES]
     multiqc = ["<results>/multiqc/multiqc_report.html"] if with_multiqc else []
@@ -58,7 +58,10 @@ def results(settings: Mapping[str, Any], with_multiqc: bool) -> list[str]:
 
 
 def about(config: Mapping[str, Any], measured: Contigs, with_multiqc: bool) -> dict[str, Any]:
-    """What the page says of the cohort. What of this changes what it shows is known by the jobs that made its input."""
+    """Return what the page states about the cohort.
+
+    The jobs that make its input depend on all of it that affects the page.
+    """
     settings = config["cohort"]
     return {
         "reference": config["reference"],
@@ -72,7 +75,7 @@ def about(config: Mapping[str, Any], measured: Contigs, with_multiqc: bool) -> d
 
 
 def check_contig_names(contigs: Contigs) -> None:
-    """Raises ConfigurationError for a contig that no regions can be of."""
+    """Raise ConfigurationError for a contig whose name can't be used in regions."""
     try:
         check_contigs(contigs)
     except Bams3Error as error:
@@ -80,7 +83,7 @@ def check_contig_names(contigs: Contigs) -> None:
 
 
 def check_packages() -> None:
-    """Raises ConfigurationError where the page can't be made: what it needs is not here, where its job runs."""
+    """Raise ConfigurationError if the packages for the page are missing here, where its job runs."""
     try:
         for package in ("pyarrow", "plotly"):
             need(package, "config: cohort")

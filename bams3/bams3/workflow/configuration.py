@@ -1,4 +1,4 @@
-"""The configuration: what its files say, before Snakemake merges them, and whether they fit the schema."""
+"""The configuration: its files, before Snakemake merges them, and whether they fit the schema."""
 
 import copy
 import difflib
@@ -23,12 +23,13 @@ from bams3.workflow import internals
 from bams3.workflow.errors import ConfigurationError
 
 FILE = "config/config.yaml"
-"""The Snakefile's own configuration file, with which others are merged."""
+"""The configuration file of the Snakefile, with which others are merged."""
 
 _RENAMED = {"grid": "contigs"}
-"""Keys that had another name in earlier versions, and what they are called now."""
+"""Keys that had another name in earlier versions: the new name, by the old one."""
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # compiled, where PyYAML is: schemas are long
+# The compiled loader, if there is one: schemas are long.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _KINDS = {
     "string": "text",
@@ -47,14 +48,14 @@ def schema(path: str) -> dict[str, Any]:
 
 
 def check(data: Any, schema: dict[str, Any], where: str) -> None:
-    """Raise ConfigurationError for a secret in the data, or for data that do not fit a schema."""
+    """Raise ConfigurationError if data contain a secret or do not fit a schema."""
     refuse_secrets(data, where)
     if fault := max(_Validator(schema).iter_errors(data), key=relevance, default=None):
         raise ConfigurationError(": ".join(map(str, [where, *fault.absolute_path, _told(fault)])))
 
 
 def refuse_secrets(value: Any, where: str) -> None:
-    """Raise ConfigurationError for a secret in a setting: Snakemake prints and stores the settings of jobs."""
+    """Raise ConfigurationError if a setting contains a secret, because Snakemake prints and stores settings."""
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in items:
@@ -67,7 +68,7 @@ def refuse_secrets(value: Any, where: str) -> None:
 
 
 def fill_sections(data: Any, schema: dict[str, Any]) -> None:
-    """Replace a section without content, which YAML reads as null, by an empty one."""
+    """Replace a section without content, which is null in YAML, by an empty one."""
     for key, below in schema.get("properties", {}).items():
         if not isinstance(data, dict) or key not in data or below.get("type") != "object":
             continue
@@ -77,9 +78,9 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
 
 
 def fill_defaults(data: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Set what sections lack to the schema's defaults.
+    """Set missing settings in sections to the defaults of the schema.
 
-    Snakemake's `validate` does the same, and reads the schema for it again, in every job.
+    Snakemake's `validate` does the same, but it reads the schema again in every job.
     """
     for key, below in schema.get("properties", {}).items():
         if "default" in below:
@@ -89,9 +90,10 @@ def fill_defaults(data: dict[str, Any], schema: dict[str, Any]) -> None:
 
 
 def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
-    """Rename settings with an old name; returns the old names that were found.
+    """Rename settings that have an old name; return the old names that were found.
 
-    `overwriting`: the keys from the command line, which take precedence. Raises ConfigurationError if both are set.
+    `overwriting`: the keys from the command line, which take precedence. Raises ConfigurationError if both names are
+    set.
     """
     found = [old for old in _RENAMED if isinstance(data, dict) and old in data]
     for old in found:
@@ -107,7 +109,7 @@ def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
 
 
 def rename_merged(config: dict[str, Any], given: internals.ConfigFiles | None, run: internals.Run) -> None:
-    """Rename settings with an old name after Snakemake has merged the configuration."""
+    """Rename settings that have an old name, after Snakemake has merged the configuration."""
     renamed = rename_keys(config, given.overwrite_config if given else {})
     if given is None:
         _tell_renamed(renamed, run)
@@ -119,7 +121,7 @@ def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema:
     Raises ConfigurationError; warns if settings come from `FILE` alone although another file is given, and about
     keys with an old name.
     """
-    if given is None:  # included as a module, whose configuration comes from the workflow that uses it
+    if given is None:  # this is a module, whose configuration comes from the workflow that uses it
         return
     overwriting = copy.deepcopy(given.overwrite_config)
     for path in given.configfiles:
@@ -200,7 +202,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _alone(data: Mapping[str, Any], given: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    """The settings in `data` that are not defaults and not in `given`."""
+    """Yield the settings in `data` that are neither defaults nor in `given`."""
     for key, value in data.items():
         below = schema.get("properties", {}).get(key, {})
         default = below.get("default")
@@ -223,12 +225,12 @@ def _read_yaml(text: str, path: str) -> Any:
         ) from None
     except ConfigurationError:
         raise
-    except Exception as error:  # includes errors in a template, which Snakemake expands
+    except Exception as error:  # including errors in a template, which Snakemake expands
         raise ConfigurationError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> None:
-    """Raise ConfigurationError for a duplicate key, of which YAML would silently use the last."""
+    """Raise ConfigurationError for a duplicate key. YAML would silently use the last one."""
     if any(node is one for one in above):
         raise ConfigurationError(
             f"{path}:{node.start_mark.line + 1}: an alias (*) within the node that it refers to"
@@ -273,7 +275,7 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def _told(fault: ValidationError) -> str:
-    """What is wrong and what to do; the message is prefixed with the key."""
+    """Return what is wrong, and what the user can do. The key comes before this text."""
     value, rule = fault.instance, fault.validator_value
     if "propertyNames" in fault.absolute_schema_path and fault.validator == "type":
         return _told_type(value, ["string"])

@@ -1,4 +1,4 @@
-"""The contigs that all samples have, and the windows that they are cut into."""
+"""The contigs that all samples have, and the windows into which they are divided."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ LARGEST_IN_BAI = 2**29 - 1
 
 
 def read_contigs(source: str, first: Row, fasta: str, places: Places) -> list[tuple[str, int]]:
-    """[(name, length)] of the contigs that all samples have: from a .fai, a .dict, or the first sample."""
+    """Return (name, length in bp) of the contigs that all samples have, from a .fai, a .dict, or the first sample."""
     if source == "header":
         check_files(first, fasta, places)
         if not is_there(first):
@@ -35,7 +35,7 @@ def read_contigs(source: str, first: Row, fasta: str, places: Places) -> list[tu
 
 
 def check_contigs(row: Row, found: Sequence[tuple[str, int]], contigs: Contigs) -> None:
-    """Raises ConfigurationError if a sample's contigs aren't those of the cohort."""
+    """Raise ConfigurationError if the contigs of a sample are not those of the cohort."""
     if list(found) == list(contigs):
         return
     pairs = zip(found, contigs, strict=False)
@@ -47,7 +47,7 @@ def check_contigs(row: Row, found: Sequence[tuple[str, int]], contigs: Contigs) 
 
 
 def windows_of(contigs: Contigs, chunk_size: Any) -> layout.Grid:
-    """The windows of a dataset's chunks."""
+    """Return the windows of a dataset."""
     try:
         return layout.Grid(contigs, layout.parse_size(chunk_size))
     except Bams3Error as error:
@@ -55,15 +55,15 @@ def windows_of(contigs: Contigs, chunk_size: Any) -> layout.Grid:
 
 
 def longest(contigs: Contigs) -> int:
-    """The length of the longest contig in bp."""
+    """Return the length of the longest contig in bp."""
     return max((length for _, length in contigs), default=0)
 
 
 def index_kind(contigs: Contigs) -> str:
-    """The kind of an index that can have all positions: bai, or csi."""
+    """Return the kind of index that covers all positions: bai if it does, otherwise csi."""
     return "bai" if longest(contigs) <= LARGEST_IN_BAI else "csi"
 
 
 def measured(contigs: Contigs, only: str | None) -> list[tuple[str, int]]:
-    """The contigs that coverage is measured on: all, or one."""
+    """Return the contigs on which coverage is measured: all, or only one."""
     return [(name, length) for name, length in contigs if only in (None, name)]

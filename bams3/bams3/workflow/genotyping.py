@@ -1,4 +1,4 @@
-"""The loci that are genotyped: what the manifest lists, and which of it lies in targets."""
+"""The loci that are genotyped: those in the manifest, and which of them lie in targets."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,11 +7,11 @@ from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.reference import Contigs
 
 Locus = tuple[str, str, int]
-"""Sample, contig, and position from 1."""
+"""Sample, contig, and 1-based position."""
 
 
 def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs: Contigs) -> list[Locus]:
-    """The locus of each line of a manifest."""
+    """Return the locus in each line of a manifest. Raises ConfigurationError for an unknown sample or position."""
     lengths = dict(contigs)
     found = []
     for number, line in enumerate(lines, 1):
@@ -32,7 +32,7 @@ def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs
 
 
 def intervals_by_sample(loci: Iterable[Locus], targets: Targets | None) -> dict[str, list[Interval]]:
-    """(contig, start, end) of the loci of each sample that lie in a target, where there are any."""
+    """Return (contig, start, end) of the loci that lie in a target, by sample, for samples that have any."""
     found: dict[str, list[Interval]] = {}
     for sample, contig, position in loci:
         place = (contig, position - 1, position)

@@ -1,7 +1,7 @@
-"""What identifies a file, so that a job is rerun if and only if the file has changed.
+"""Identification of files, so that a job is rerun if and only if a file has changed.
 
-Alignments are identified by size and modification time (ETag in object storage): they are too large to be read.
-All other files are identified by their contents, wherever they are and however old.
+Alignments are identified by size and modification time (in object storage, by their ETag), because they are too large
+to be read. All other files are identified by their contents, independent of where they are and how old they are.
 """
 
 import os
@@ -11,17 +11,17 @@ from bams3.storage import is_remote, open_object
 from bams3.storage.local import open_regular
 
 BLOCK = 1 << 22
-ENDS = 1 << 15  # bytes at each end of a file
+ENDS = 1 << 15  # number of bytes at each end of a file
 
 
 def stamp(path: str) -> tuple[int, str]:
-    """Size, and modification time or ETag, of a file or an object. Raises OSError, Bams3Error."""
+    """Return the size, and the modification time or ETag, of a file or object. Raises OSError or Bams3Error."""
     place, name = open_object(path)
     return place.stamp(name)
 
 
 def contents(path: str) -> tuple[int, str]:
-    """Size and checksum of a file; size and ETag of an object. Raises OSError, Bams3Error."""
+    """Return the size and checksum of a file, or the size and ETag of an object. Raises OSError or Bams3Error."""
     if is_remote(path):
         return stamp(path)
     with open_regular(path.removeprefix("file://")) as file:
@@ -29,7 +29,7 @@ def contents(path: str) -> tuple[int, str]:
 
 
 def ends(path: str) -> tuple[int, str]:
-    """Like `contents`, but of a large file only the size and both ends are used: enough to tell indexes apart."""
+    """Like `contents`, but for a large file use only the size and both ends, which is enough to distinguish indexes."""
     if is_remote(path):
         return stamp(path)
     with open_regular(path.removeprefix("file://")) as file:
@@ -39,7 +39,7 @@ def ends(path: str) -> tuple[int, str]:
 
 
 def is_cram(path: str) -> bool:
-    """Whether alignments are CRAM, whose reads depend on the reference. A missing file is judged by its name."""
+    """Tell whether alignments are CRAM, whose reads depend on the reference. For a missing file, the name decides."""
     if is_remote(path):
         return path.endswith(".cram")
     try:

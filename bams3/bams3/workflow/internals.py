@@ -1,8 +1,8 @@
-"""What the workflow uses of Snakemake and its S3 plugin that neither documents: all of it stands here.
+"""All undocumented parts of Snakemake and its S3 plugin that the workflow uses.
 
 Checked with Snakemake 9.27.1, snakemake-interface-executor-plugins 9.4.0 and snakemake-storage-plugin-s3 0.3.6. The
-upper bounds in pyproject.toml (Snakemake and the interface before 10, the plugin before 0.4) follow from this module:
-check it with a new version, then raise the bound.
+upper bounds in pyproject.toml (Snakemake and the interface before 10, the plugin before 0.4) follow from this module.
+Before a bound is raised, check this module with the new version.
 """
 
 import asyncio
@@ -30,28 +30,32 @@ def _nothing_made(_: Any) -> bool:
 
 @dataclass(frozen=True)
 class Run:
-    """What Snakemake knows of the run that a Snakefile is read for. The defaults are those of a plain run: of this
-    workflow by itself, on files.
+    """What Snakemake knows about the run for which a Snakefile is read.
+
+    The defaults are those of a plain run: of this workflow by itself, with local files.
     """
 
     is_module: bool = False
-    """Is the workflow used by another one?"""
+    """Whether the workflow is used as a module by another one."""
     plans: bool = True
-    """Is this the process that plans, and not one of a job?"""
+    """Whether this is the process that plans the run, and not the process of a job."""
     installs: bool = False
-    """Does Snakemake install what jobs need (with conda)?"""
+    """Whether Snakemake installs what jobs need (with conda)."""
     provider: str = ""
-    """The default storage: its provider, and its prefix without a slash at the end; "" without one."""
+    """Provider of the default storage; `prefix`: its prefix, without a slash at the end.
+
+    Both are "" if there is none.
+    """
     prefix: str = ""
     result: Callable[[str], str] = str
-    """Where a result is, as Snakemake does it: pathvars filled in, and below the prefix of a module."""
+    """Returns where a result is, as in Snakemake: with pathvars filled in, and below the prefix of a module."""
     makes: Callable[[Any], bool] = _nothing_made
-    """Does a rule make a file, of this workflow or of one that uses it?"""
+    """Tells whether a rule of this workflow, or of one that uses it, makes a file."""
 
 
 def run_of(workflow: Any) -> Run:
-    """The run of what Snakemake calls `workflow` in a Snakefile, while it reads that."""
-    modifier = workflow.modifier  # of this workflow, or of the module that it is used as
+    """Return the run for `workflow`, the object that a Snakefile has under this name while Snakemake reads it."""
+    modifier = workflow.modifier  # of this workflow, or of the module as which it is used
     settings = workflow.storage_settings
     return Run(
         is_module=not modifier.is_main_snakefile(),
@@ -66,16 +70,16 @@ def run_of(workflow: Any) -> Run:
 
 @dataclass(frozen=True)
 class ConfigFiles:
-    """What the command line gives of a configuration."""
+    """The parts of a configuration that are given on the command line."""
 
     configfiles: list[Any] = field(default_factory=list)
     overwrite_config: dict[str, Any] = field(default_factory=dict)
     replaces: bool = False
-    """Is the workflow's own file left out?"""
+    """Whether the configuration file of the workflow is left out."""
 
 
 def config_files(workflow: Any) -> ConfigFiles | None:
-    """None of a module, whose configuration is given by the workflow that uses it."""
+    """Return the configuration files; None in a module, whose configuration the workflow that uses it provides."""
     if workflow.modifier.skip_configfile:
         return None
     settings = workflow.config_settings
@@ -85,14 +89,14 @@ def config_files(workflow: Any) -> ConfigFiles | None:
 
 
 def log_handlers(workflow: Any, kind: type) -> Iterator[Any]:
-    """Those of a kind among the plugins that take Snakemake's log."""
+    """Yield the plugins of a kind among those that handle Snakemake's log."""
     return (handler for handler in workflow.logger_manager.get_log_handlers() if isinstance(handler, kind))
 
 
 def patch_s3() -> None:
-    """Makes the S3 plugin look for objects whenever it is asked for a folder.
+    """Make the S3 plugin list objects whenever it checks for a folder.
 
-    The plugin's own answer remembers that it was none before a job on another machine made it.
+    The plugin itself caches that a folder did not exist before a job on another machine made it.
     """
     from snakemake_storage_plugin_s3 import StorageObject
 
@@ -100,10 +104,10 @@ def patch_s3() -> None:
 
 
 def patch_cancel() -> None:
-    """Makes an interrupted run cancel every job that it has on a cluster, and end soon after.
+    """Make an interrupted run cancel all of its jobs on a cluster, and end soon after.
 
-    While Snakemake asks a cluster about its jobs, its own list of them is empty. An interruption at that moment
-    would leave all of them running.
+    While Snakemake asks a cluster about its jobs, its own list of jobs is empty. An interruption at that moment would
+    leave all of them running.
     """
     RemoteExecutor.cancel = _cancel
     RemoteExecutor.sleep = _sleep
@@ -120,7 +124,7 @@ def _cancel(executor: RemoteExecutor) -> None:
 
 
 async def _sleep(executor: RemoteExecutor) -> None:
-    """Waits for the time of the next check, or until the run ends."""
+    """Wait until the next check is due, or until the run ends."""
     left = executor.next_seconds_between_status_checks
     while executor.wait and left > 0:
         await asyncio.sleep(min(left, 1))

@@ -1,8 +1,9 @@
 """What jobs depend on, for the params `known` of rules.
 
-Snakemake compares the params of a job with those of its last run, but for params that are functions of `input`: those
-may say where a file is, while `known` says what it is. A job whose input is not kept, such as a part, knows what that
-was made of: of a job that fails, Snakemake forgets what it was of before.
+Snakemake compares the params of a job with those of its last run, except for params that are functions of `input`. So
+these may contain the location of a file, while `known` contains its identity. If the input of a job is not kept, such
+as a part, `known` contains what that input was made from, because Snakemake forgets the earlier params of a job that
+fails.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,13 +15,13 @@ from bams3.workflow.samples import Row, index_told, needs_reference
 
 
 def of_regions(regions: Any, places: Places) -> int | Identity | None:
-    """Windows by their size, a BED file by its contents."""
+    """Identify regions: windows by their size, a BED file by its contents."""
     is_windows = isinstance(regions, int) or regions.isdecimal()
     return int(regions) if is_windows else places.known(regions, identity.contents)
 
 
 def of_source(row: Row, config: Mapping[str, Any], places: Places) -> dict[str, Any]:
-    """What a sample is converted of, and how."""
+    """Identify what a sample is converted from, and the options."""
     reference = config["reference"]
     of_cram = needs_reference(row, reference)
     return {
@@ -32,7 +33,7 @@ def of_source(row: Row, config: Mapping[str, Any], places: Places) -> dict[str, 
 
 
 def of_dataset(row: Row, places: Places) -> Identity | None:
-    """What a dataset that is given is known by; None of one that this workflow has made, now or in an earlier run."""
+    """Return the identity of a given dataset; None for one that this workflow makes, or made in an earlier run."""
     place = row.get("dataset")
     if not place or place == places.result(f"<results>/datasets/{row['sample']}.bams3"):
         return None
@@ -40,7 +41,7 @@ def of_dataset(row: Row, places: Places) -> Identity | None:
 
 
 def of_datasets(rows: Iterable[Row], places: Places) -> dict[str, Identity]:
-    """Of some samples, those that are given."""
+    """Return the identities of the given datasets among some samples."""
     return {row["sample"]: found for row in rows if (found := of_dataset(row, places))}
 
 
@@ -60,7 +61,7 @@ def of_coverage(row: Row, settings: Mapping[str, Any], places: Places) -> dict[s
 def of_alleles(
     rows: Iterable[Row], sites: str, settings: Mapping[str, Any], places: Places
 ) -> dict[str, Any]:  # fmt: skip
-    """Of the sites of one file in one sample, or in all; `settings`: `alleles` in the configuration."""
+    """Identify the counts at the sites of one file, in one sample or all. `settings`: the section `alleles`."""
     return {
         "datasets": {row["sample"]: of_dataset(row, places) for row in rows},
         "sites": places.known(settings["sites"][sites], identity.contents),
@@ -69,7 +70,7 @@ def of_alleles(
 
 
 def of_measures(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
-    """Of the regions of the cohort in one sample; `settings`: `cohort` in the configuration."""
+    """Identify the measurements of one sample in the regions of the cohort. `settings`: the section `cohort`."""
     return {"dataset": of_dataset(row, places), "regions": of_regions(settings["regions"], places)}
 
 
@@ -88,14 +89,14 @@ def of_calls(rows: Iterable[Row], config: Mapping[str, Any], places: Places) -> 
 
 
 def of_genotypes(rows: Iterable[Row], config: Mapping[str, Any], places: Places) -> dict[str, Any]:
-    """Of one sample, or of all that have loci."""
+    """Identify the genotypes of one sample, or of all samples that have loci."""
     datasets = {row["sample"]: of_dataset(row, places) for row in rows}
     found = _of_options("genotype", config["genotype"], places) | _of_fasta(config["reference"], places)
     return found | {"datasets": datasets}
 
 
 def of_counts(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
-    """Of the reads of one sample at common sites; `settings`: `identity` in the configuration."""
+    """Identify the counts of one sample at common sites. `settings`: the section `identity`."""
     return {"dataset": of_dataset(row, places), "sites": places.known(settings["sites"], identity.contents)}
 
 
@@ -105,7 +106,7 @@ def of_identity(rows: Iterable[Row], settings: Mapping[str, Any], places: Places
 
 
 def _of_options(section: str, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
-    """The options of bcftools, and the files that these name."""
+    """Identify the options of bcftools, and the files that they name."""
     words = {name: settings[name] for name in ("mpileup", "call")}
     files = {path: places.known(path, identity.contents) for path in calling.files(section, settings)}
     return words | {"files": files}

@@ -1,4 +1,4 @@
-"""The log of a rule's script: an error that ends the script is written to it as well as to standard error."""
+"""The log of a rule's script. An error that ends the script is written to the log as well as to standard error."""
 
 import subprocess
 import sys
@@ -11,9 +11,9 @@ from bams3.shown import escaped, shown
 
 
 def open_log(job: Any) -> BinaryIO:
-    """Open the log of a job, for the output of its programs too; `job` is Snakemake's `snakemake` object.
+    """Open the log of a job, which also takes the output of its programs. `job`: Snakemake's `snakemake` object.
 
-    From now on an exception that ends the script is written to the log: in one line if it concerns a file, an input or
+    From now on, an exception that ends the script is written to the log: in one line if it concerns a file, an input or
     a program, otherwise with its traceback.
     """
     log = open(job.log[0], "wb", buffering=0)  # noqa: SIM115 (it stays open until the script ends)

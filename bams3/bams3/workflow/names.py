@@ -1,18 +1,19 @@
-"""Sample names that would conflict with other names."""
+"""Checks for sample names that would conflict with other names."""
 
 import re
 from collections.abc import Collection, Mapping
 
 from bams3.workflow.errors import ConfigurationError
 
-# Endings of a sample's files that are next to the folders of samples.
+# Endings of files of a sample that are next to the folders of samples.
 _ENDING = re.compile(r"\.bam(\.bai|\.csi)?|\.bw|\.mosdepth\.[a-z.]+\.txt|\.[a-z-]+\.bed\.gz(\.csi)?")
 
 
 def check_names(lines: Mapping[str, int], path: str, columns: Collection[str] = ()) -> None:
-    """Raise ConfigurationError for a sample named like a file of another sample, or like a column of the matrices.
+    """Raise ConfigurationError for a sample that has the name of another sample's file, or of a column of the matrices.
 
-    `lines`: the line of each sample in the sheet at `path`; `columns`: the columns of the matrices other than samples.
+    `lines`: the line of each sample in the sheet at `path`. `columns`: the columns of the matrices that are not
+    samples.
     """
     for name, line in lines.items():
         where = f"{path}:{line}: sample {name}"

@@ -1,4 +1,4 @@
-"""Settings as words of a command line, and the files that a command writes with them."""
+"""Conversion of settings to command-line arguments, and the files that a command writes with them."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ REPORT_SETTINGS = ["quantize", "thresholds", "no_per_base", "use_median"]
 
 
 def words_of(settings: Mapping[str, Any], flags: Mapping[str, str]) -> list[Any]:
-    """Settings of a section as command line words; `flags`: the option of each setting."""
+    """Return settings of a section as command-line arguments. `flags`: the option for each setting."""
     words = []
     for key, flag in flags.items():
         value = settings.get(key, False)
@@ -42,12 +42,12 @@ def words_of(settings: Mapping[str, Any], flags: Mapping[str, str]) -> list[Any]
 
 
 def coverage_words(settings: Mapping[str, Any], keys: list[str]) -> list[Any]:
-    """Settings of coverage as command line words; the options have their names."""
+    """Return settings of coverage as command-line arguments. The options have the names of the settings."""
     return words_of(settings, {key: f"--{key.replace('_', '-')}" for key in keys})
 
 
 def coverage_files(settings: Mapping[str, Any]) -> list[str]:
-    """The endings of the files that a coverage run writes: mosdepth's."""
+    """Return the endings of the files that `bams3 coverage` writes, which are those of mosdepth."""
     beds = {
         "per-base": not settings.get("no_per_base"),
         "regions": "by" in settings,
@@ -60,32 +60,30 @@ def coverage_files(settings: Mapping[str, Any]) -> list[str]:
 
 
 def bed_of(regions: Any) -> str:
-    """The BED file of some regions; "" of windows, which are a number, and of none."""
+    """Return the BED file of some regions; "" for windows (given as a number), and if there are no regions."""
     path = str(regions or "")
     return "" if path.isdecimal() else path
 
 
 def by_words(regions: Any) -> list[Any]:
-    """The regions of coverage as command line words."""
+    """Return the regions of coverage as command-line arguments."""
     return ["--by", regions] if regions else []
 
 
 def convert_words(settings: Mapping[str, Any]) -> list[Any]:
-    """Settings of convert as command line words."""
+    """Return settings of convert as command-line arguments."""
     words = ["--chunk-size", settings["chunk_size"], "--level", settings["level"]]
     return [*words, "--hash-paths"] if settings["hash_paths"] else words
 
 
 def source_words(row: Row, reference: str) -> list[str]:
-    """Where else a conversion reads, as command line words: the index, and of a CRAM the reference."""
+    """Return the other inputs of a conversion as command-line arguments: the index and, for CRAM, the reference."""
     words = ["--index", row["index"]] if "index" in row else []
     return words + (["-T", reference] if needs_reference(row, reference) else [])
 
 
 def check_command(settings: Mapping[str, Any], run: Run) -> None:
-    """Raises ConfigurationError for a command of `process` in which a placeholder would not be one word, or that bash
-    can't read.
-    """
+    """Raise ConfigurationError if bash can't parse the command of `process`, or a placeholder in it is not one word."""
     try:
         line = line_for_bash(settings.get("command", ""))
     except Bams3Error as error:

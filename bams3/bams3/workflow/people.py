@@ -1,4 +1,4 @@
-"""The stage that tells who is who: what the configuration and the sheet say of it."""
+"""The stage that checks the identity of samples: its settings, and what the sample sheet says about people."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,24 +9,24 @@ from bams3.workflow.samples import Row
 
 TABLES = ("findings", "samples", "pairs", "identity_mqc")
 COUNTING = {"min_mapq": "-q", "min_baseq": "-Q"}
-"""Settings of the counts of one sample, and their options."""
+"""Settings for the counts of one sample, and their command-line options."""
 SETTINGS = (*COUNTING, "min_depth", "min_balance")
 COLUMNS = ("sample", "subject", "sex", "father", "mother")
-"""Of the sheet."""
+"""Columns of the sheet."""
 
 
 def settings(section: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the section that joins the samples."""
+    """Return the settings for the job that compares the samples."""
     return {key: section[key] for key in SETTINGS}
 
 
 def rows(samples: Iterable[Row]) -> list[dict[str, str]]:
-    """What the sheet says of people: of each sample its name, and those of the cells that are not empty."""
+    """Return what the sheet says about people: the name of each sample, and its other cells that are not empty."""
     return [{column: row[column] for column in COLUMNS if column in row} for row in samples]
 
 
 def check(samples: Iterable[Row], path: str) -> None:
-    """Raises ConfigurationError for a sheet whose rows contradict each other. `path`: of the sheet."""
+    """Raise ConfigurationError if rows of the sheet contradict each other. `path`: path of the sheet."""
     from bams3.identity.people import People
 
     samples = list(samples)

@@ -1,4 +1,4 @@
-"""Where files are: for bams3, which reads and writes them in place, and for Snakemake, which looks at them."""
+"""Locations of files: for bams3, which reads and writes them in place, and for Snakemake, which checks them."""
 
 import codecs
 import os
@@ -16,34 +16,37 @@ from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.internals import Run
 
 Identity = tuple[int, str]
-"""What a file is known by."""
+"""What identifies the content of a file."""
 
 
 class Places:
-    """The places of a run: `run`, what Snakemake knows of it, and `storage`, what Snakemake calls so in a Snakefile.
+    """The locations of the files of a run.
 
-    What is asked of a file is remembered: a run sees each as it is in the beginning.
+    `run`: what Snakemake knows about the run. `storage`: the object `storage` in a Snakefile. What is found out about a
+    file is cached, so a run sees every file as it was at the beginning.
     """
 
     def __init__(self, run: Run, storage: Any = None) -> None:
         self.run, self._storage = run, storage
         self.stamp: Callable[[str], Identity] = cache(identity.stamp)
-        """What alignments are known by, whose size is asked for too."""
+        """Returns the identity of alignments, whose size is needed elsewhere, too."""
         self.known: Callable[[str | None, Callable[[str], Identity]], Identity | None] = cache(self._known)
-        """What a file is known by, a function of `identity`. None of a file that is not there, or that a rule makes,
-        whose jobs Snakemake knows; and where it is not compared: only the process that plans does that.
+        """Returns the identity of a file, by a function of `identity`.
+
+        The result is None if the file does not exist; if a rule makes it, because Snakemake then knows its jobs; and in
+        processes other than the one that plans, which do not compare identities.
         """
         self.is_made: Callable[[str], bool] = cache(self._is_made)
-        """Does a rule make the file, of this workflow or of one that uses it?"""
+        """Tells whether a rule of this workflow, or of one that uses it, makes a file."""
 
     def result(self, path: str) -> str:
-        """Where bams3 finds a result, `<results>/…`."""
+        """Return where bams3 finds a result, `<results>/…`."""
         return self.located(self.run.result(path))
 
     def located(self, path: str) -> str:
-        """Where bams3 finds a file: relative paths are below the prefix of Snakemake's default storage, if any.
+        """Return where bams3 finds a file. Relative paths are below the prefix of Snakemake's default storage, if any.
 
-        Snakemake warns of each path with `./` before or `//` within it; both are left out.
+        Snakemake warns about each path that begins with `./` or contains `//`, so both are removed.
         """
         if is_local(path):
             path = re.sub("/+", "/", path).removeprefix("./")
@@ -51,9 +54,9 @@ class Places:
         return f"{self.run.prefix}/{path}" if below else path
 
     def in_place(self, path: str) -> Any:
-        """A file that bams3 itself reads or writes where it is, while Snakemake only looks at it.
+        """Return a file that bams3 itself reads or writes in place, while Snakemake only checks it.
 
-        An empty list where Snakemake can't: outside its default storage.
+        The result is an empty list if Snakemake can't check the file because it is outside its default storage.
         """
         place = self.located(path)
         if is_local(place):
@@ -64,25 +67,27 @@ class Places:
         return getattr(self._storage, self.run.provider)(place, retrieve=False)
 
     def result_in_place(self, path: str) -> Any:
-        """A result, `<results>/…`, that bams3 itself writes; otherwise as `in_place`."""
+        """Return a result, `<results>/…`, that bams3 itself writes in place; see `in_place`."""
         return self.in_place(self.run.result(path))
 
     def result_of_rule(self, path: str) -> Any:
-        """A result, `<results>/…`, that Snakemake moves, for input functions that other workflows may call: it is
-        where this workflow has it, while Snakemake would fill in pathvars and prefix of the rule that asks.
+        """Return a result, `<results>/…`, that Snakemake moves, for input functions that other workflows may call.
+
+        It is located where this workflow has it. Snakemake would fill in the pathvars and the prefix of the calling
+        rule.
         """
         place = self.result(path)
         return local(place) if is_local(place) else getattr(self._storage, self.run.provider)(place)
 
     def copied(self, path: str, advice: str = "check how it is written") -> Any:
-        """A small input that is named in the config: Snakemake copies it to where the job is."""
+        """Return a small input that is named in the config, which Snakemake copies to where the job runs."""
         place = self.located(path)
         check_name(path, f"config: {path}")
         self.check_there(path, f"config: {path}", advice)
         return local(place) if is_local(place) else self._storage(place)
 
     def check_there(self, path: str, where: str, advice: str = "check how it is written") -> None:
-        """Raises ConfigurationError for a file that jobs could not read. Of a module, another rule may make it."""
+        """Raise ConfigurationError for a file that jobs could not read. In a module, another rule may still make it."""
         place = self.located(path)
         check_regular(place, where)
         if not self.run.plans or self.run.is_module:
@@ -93,8 +98,9 @@ class Places:
             raise ConfigurationError(f"{where}: it can't be read; change its permissions")
 
     def stored(self, path: str, what: str) -> bytes | None:
-        """The bytes of a small file that the config names; `what` it is. None where a rule has yet to make it, and
-        where only Snakemake can read it.
+        """Return the bytes of a small file that is named in the config; `what`: a hint for errors.
+
+        The result is None if a rule has yet to make the file, and if only Snakemake can read it.
         """
         place = self.located(path)
         check_regular(place, f"config: {path}")
@@ -115,7 +121,7 @@ class Places:
             return None
 
     def stored_if_there(self, path: str) -> bytes | None:
-        """The bytes of a small file that may be there; None if it isn't, and where only Snakemake can read it."""
+        """Return the bytes of a small file that may exist; None if it does not, and if only Snakemake can read it."""
         place = self.located(path)
         if is_local(place):
             return read(place, "it is not needed") if os.path.isfile(place) else None
@@ -143,12 +149,12 @@ class Places:
 
 
 def is_local(path: str) -> bool:
-    """Is it a path, and not a URI?"""
+    """Tell whether this is a path, and not a URI."""
     return "://" not in path
 
 
 def check_name(path: str, where: str) -> None:
-    """Raises ConfigurationError for a path that Snakemake would take for a pattern."""
+    """Raise ConfigurationError for a path that Snakemake would mistake for a pattern."""
     if found := re.search(r"[{}]|<\w+>", path):
         raise ConfigurationError(
             f"{where}: Snakemake does not allow {found[0]} in a path; rename the file, or use a symbolic link to it"
@@ -156,7 +162,7 @@ def check_name(path: str, where: str) -> None:
 
 
 def check_regular(path: str, where: str) -> None:
-    """Raises ConfigurationError for a pipe, say, which only one of the jobs could read."""
+    """Raise ConfigurationError for a file such as a pipe, which only one of the jobs could read."""
     if is_local(path) and os.path.exists(path) and not os.path.isfile(path):
         raise ConfigurationError(
             f"{where}: not a regular file, but it is read more than once; use a regular file"
@@ -164,7 +170,7 @@ def check_regular(path: str, where: str) -> None:
 
 
 def read(path: str, what: str) -> bytes:
-    """The bytes of a small file, a path or a URI; `what` it is, for the error if it can't be read."""
+    """Return the bytes of a small file at a path or URI. `what`: a hint for the error if it can't be read."""
     check_regular(path, path)
     try:
         place, name = open_object(path)
@@ -176,6 +182,6 @@ def read(path: str, what: str) -> bytes:
 
 
 def read_lines(path: str, what: str) -> list[str]:
-    """The lines of a small text file, in which bytes that are not UTF-8 are kept; otherwise as `read`."""
+    """Return the lines of a small text file, like `read`. Bytes that are not UTF-8 are preserved (surrogateescape)."""
     data = read(path, what).removeprefix(codecs.BOM_UTF8)
     return [line.decode(errors="surrogateescape") for line in data.splitlines()]

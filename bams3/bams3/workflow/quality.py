@@ -11,7 +11,7 @@ from bams3.workflow.errors import ConfigurationError
 def check_limits(
     limits: Mapping[str, Mapping[str, float]], thresholds: Sequence[int], has_targets: bool
 ) -> None:
-    """Raise ConfigurationError for a limit on a column that the table will not have, or that no value is within."""
+    """Raise ConfigurationError for a limit on a column that the table does not have, or that no value can satisfy."""
     for name, bounds in limits.items():
         if bounds.get("min", -inf) > bounds.get("max", inf):
             raise ConfigurationError(
@@ -22,7 +22,7 @@ def check_limits(
 
 
 def own_columns(text: str, path: str, samples: Iterable[Mapping[str, str]]) -> dict[str, list[str | None]]:
-    """The columns of the sheet that are added to the QC table, a cell per sample (None: empty).
+    """Return the columns of the sheet that are added to the QC table, with a cell for each sample (None: empty).
 
     Raises ConfigurationError for a name that the table already has.
     """

@@ -1,4 +1,4 @@
-"""Checks that a FASTA is the samples' reference, by comparing its index and dictionary with their contigs."""
+"""Checks that a FASTA is the reference of the samples: its index and dictionary are compared with their contigs."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,13 +10,13 @@ from bams3.workflow.errors import ConfigurationError
 
 Contigs = Sequence[tuple[str, int]]
 
-NAMED = 3  # names shown in a message
-LOOK = 4096  # bytes before a sequence that contain its name
+NAMED = 3  # number of names that are shown in a message
+LOOK = 4096  # number of bytes before a sequence that contain its name
 _OTHER = "use the FASTA that the reads were aligned to"
 
 
 class Entry(NamedTuple):
-    """A line of a .fai: the offset of a sequence in its FASTA, and the length of its lines in bases and bytes."""
+    """A line of a .fai: name, length and offset of a sequence, and the length of its lines in bases and in bytes."""
 
     name: str
     length: int
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 def read_fai(data: bytes, path: str) -> list[Entry]:
-    """The lines of a .fai; names and lengths alone are accepted. Raises ConfigurationError."""
+    """Return the lines of a .fai, which may consist of only names and lengths. Raises ConfigurationError."""
     found = []
     for line_number, line in enumerate(data.splitlines(), 1):
         name, *numbers = line.split(b"\t")[:5]
@@ -47,7 +47,7 @@ def read_dictionary(data: bytes, path: str) -> Header:
 
 
 def dictionaries(fasta: str) -> list[str]:
-    """Where the dictionary of a FASTA may be."""
+    """Return the paths where the dictionary of a FASTA may be."""
     stem, dot, end = fasta.removesuffix(".gz").rpartition(".")
     beside = [f"{stem}.dict"] if dot and "/" not in end else []
     return [*beside, f"{fasta}.dict"]
@@ -58,7 +58,7 @@ def check_lengths(
 ) -> None:
     """Raise ConfigurationError if the sequences listed in `path` do not match the contigs; the order is irrelevant.
 
-    It may list others; it must list at least one of the contigs, and all that are `needed`.
+    The file may list other sequences. It must list at least one of the contigs, and all that are `needed`.
     """
     lengths = dict(found)
     for name, length in contigs:
@@ -102,7 +102,7 @@ def check_index(fasta: str, index: Iterable[Entry]) -> None:
 
 
 def _is_at(file: int, sequence: Entry) -> bool:
-    """Whether the line before the offset names the sequence, and the next one (or the end of file) follows it."""
+    """Tell whether the line before the offset names the sequence, and the next one (or the end of file) follows it."""
     _, length, offset, bases, width = sequence
     begin = max(offset - LOOK, 0)
     before = os.pread(file, offset - begin, begin)
@@ -117,6 +117,6 @@ def _is_at(file: int, sequence: Entry) -> bool:
 
 
 def some(names: Collection[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and the number of the others, as text."""
     first = ", ".join(list(names)[:NAMED])
     return first if len(names) <= NAMED else f"{first} and {len(names) - NAMED} more"

@@ -1,4 +1,4 @@
-"""The samples: the rows of the sheet, the files of each, and whether these are there."""
+"""The samples: the rows of the sheet, the files of each sample, and whether the files exist."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -16,13 +16,13 @@ from bams3.workflow.places import Places, check_name, check_regular, is_local
 FILES = ["alignments", "index", "dataset"]  # columns of the sheet
 
 Row = Mapping[str, str]
-"""A row of the sheet without its empty cells, with the places of its files."""
+"""A row of the sheet without its empty cells, and with the locations of its files."""
 
 
 def read_samples(
     text: str, path: str, columns: dict[str, Any], places: Places, reserved: Collection[str]
 ) -> dict[str, Row]:
-    """The rows of a sheet by sample name. `columns`: its schema; `reserved`: what no sample may be called."""
+    """Return the rows of a sheet by sample name. `columns`: its schema. `reserved`: names that no sample may have."""
     by_name: dict[str, Row] = {}
     lines: dict[str, int] = {}
     for line, row in sheet.rows(text, path):
@@ -46,20 +46,20 @@ def read_samples(
 
 
 def file_of(row: Row) -> str:
-    """The file that says that a sample is there: its alignments, or the manifest of its dataset."""
+    """Return the file whose existence shows that a sample exists: its alignments, or the manifest of its dataset."""
     return row["alignments"] if "alignments" in row else f"{row['dataset']}/_metadata.json"
 
 
 def is_there(row: Row) -> bool:
-    """False for alignments and datasets that a workflow that uses this one has yet to make."""
+    """Tell whether the files of a sample exist. If they do not, a workflow that uses this one may yet make them."""
     path = file_of(row)
     return not is_local(path) or os.path.exists(path)
 
 
 def index_of(row: Row, is_module: bool) -> str | None:
-    """The index of a sample's alignments: the one given, or beside the file; None if it isn't there.
+    """Return the index of a sample's alignments: the given one, or one next to the file; None if it does not exist.
 
-    What is in object storage, or may be made before it is needed, is not looked for.
+    The existence of files in object storage, and of files that may be made before they are needed, is not checked.
     """
     alignments = row["alignments"]
     stem = alignments.rsplit(".", 1)[0]
@@ -72,12 +72,12 @@ def index_of(row: Row, is_module: bool) -> str | None:
 
 
 def index_told(row: Row, is_module: bool) -> str | None:
-    """The index of a sample's alignments, if it can be told where that is before it is read."""
+    """Return the index of a sample's alignments, if its location is known before it is read; else None."""
     return index_of(row, is_module) if is_local(row["alignments"]) else row.get("index")
 
 
 def check_files(row: Row, reference: str, places: Places) -> None:
-    """Raises ConfigurationError if a sample's file, its index or its dataset is not there."""
+    """Raise ConfigurationError if the file, the index or the dataset of a sample does not exist."""
     name = row["sample"]
     if "dataset" in row:
         if not is_there(row) and not places.run.is_module:
@@ -108,12 +108,12 @@ def check_files(row: Row, reference: str, places: Places) -> None:
 
 
 def needs_reference(row: Row, reference: str) -> bool:
-    """Is a sample a CRAM? What a BAM is converted to is the same whatever reference there is."""
+    """Tell whether a sample needs the reference, which only CRAM does. The result for a BAM does not depend on it."""
     return bool(reference) and identity.is_cram(row["alignments"])
 
 
 def header_of(row: Row, reference: str, with_text: bool = False) -> Header:
-    """A sample's header: that of its alignments; of a dataset the contigs of its manifest, and the text if wanted."""
+    """Return the header of a sample's alignments; for a dataset, the contigs and, if `with_text`, the text."""
     try:
         if "dataset" in row:
             dataset = DatasetReader(row["dataset"])
@@ -125,7 +125,7 @@ def header_of(row: Row, reference: str, with_text: bool = False) -> Header:
 
 
 def bytes_of(row: Row, places: Places) -> int:
-    """How large a sample is: its file of alignments, or the chunks of its dataset."""
+    """Return the size of a sample in bytes: that of its alignments, or of the chunks of its dataset."""
     if not is_there(row):
         raise ConfigurationError(
             f"sample {row['sample']}: {file_of(row)} does not exist yet; set `chunks_per_batch` to a number"
@@ -141,17 +141,17 @@ def bytes_of(row: Row, places: Places) -> int:
 
 
 def dataset_place(row: Row, places: Places) -> str:
-    """Where a sample's dataset is: the one given, or the one that this workflow makes."""
+    """Return the location of a sample's dataset: the given one, or the one that this workflow makes."""
     return row.get("dataset", places.result(f"<results>/datasets/{row['sample']}.bams3"))
 
 
 def metadata_file(row: Row, places: Places) -> Any:
-    """The file that says that a dataset is complete, if Snakemake can see it."""
+    """Return the file whose existence shows that a dataset is complete, if Snakemake can check it."""
     return places.in_place(f"{dataset_place(row, places)}/_metadata.json")
 
 
 def source_files(row: Row, places: Places) -> list[Any]:
-    """A sample's alignments, if Snakemake can see them, and their index, if a rule makes it."""
+    """Return a sample's alignments, if Snakemake can check them, and their index, if a rule makes it."""
     index = index_told(row, places.run.is_module)
     files = [row["alignments"], index if index and places.is_made(index) else None]
     return [file for path in files if path and (file := places.in_place(path))]

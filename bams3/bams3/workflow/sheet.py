@@ -1,4 +1,4 @@
-"""The sample sheet: a text table, as people and spreadsheets write it."""
+"""The sample sheet: a text table, as written by people and by spreadsheet programs."""
 
 import codecs
 import csv
@@ -14,7 +14,7 @@ _HOW = "a sheet is text with tabs between columns"
 
 
 def decoded(data: bytes, path: str) -> str:
-    """Decode a sheet, without the byte order mark that spreadsheets write. Raises ConfigurationError."""
+    """Decode a sheet, without the byte order mark that spreadsheet programs write. Raises ConfigurationError."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if data.startswith(b"PK\x03\x04"):
         raise ConfigurationError(f"{path}: a spreadsheet file; save it as tab-separated text")
@@ -26,7 +26,7 @@ def decoded(data: bytes, path: str) -> str:
 
 
 def heading(text: str, path: str) -> tuple[int, list[str]]:
-    """The number of the heading line, and its column names ("" for none). Raises ConfigurationError."""
+    """Return the number of the heading line, and its column names ("" for empty ones). Raises ConfigurationError."""
     for number, line, cells in _lines(text, path):
         _check_heading(cells, line, f"{path}:{number}")
         return number, cells
@@ -34,7 +34,7 @@ def heading(text: str, path: str) -> tuple[int, list[str]]:
 
 
 def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number from 1, cells by column) of each row; empty cells are omitted.
+    """Yield (1-based line number, cells by column) of each row, without empty cells.
 
     Blank lines, comments (#), spaces around cells and tabs at the end of a line are ignored. Lines end in LF, CRLF
     or CR; a cell may be in double quotes. Raises ConfigurationError with the line number.
@@ -53,7 +53,7 @@ def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _lines(text: str, path: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Lines with content: their number from 1, text and cells."""
+    """Yield the 1-based number, the text and the cells of each line that has content."""
     for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
         cells = _cells(line, f"{path}:{number}")
         if not next((cell for cell in cells if cell), "#").startswith("#"):
@@ -61,7 +61,7 @@ def _lines(text: str, path: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _cells(line: str, where: str) -> list[str]:
-    """The cells of a line, without surrounding spaces or empty cells at the end."""
+    """Return the cells of a line, without surrounding spaces and without empty cells at the end."""
     try:
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter="\t", strict=True), [])]
     except csv.Error:

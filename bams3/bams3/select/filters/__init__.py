@@ -15,10 +15,10 @@ __all__ = ["Expression"]
 
 
 class Expression:
-    """A parsed expression; UsageError tells the column of a mistake.
+    """A parsed expression. Raises UsageError for an invalid one; the message has the column of the mistake.
 
-    `fields` names the columns that it reads, each by one name: `mpos` for `pnext`, `mrname` for `rnext`,
-    `flag` for `flag.dup`; tags as `[NM]`.
+    `fields`: the names of the columns that the expression reads. Each column has one name: `mpos` for `pnext`, `mrname`
+    for `rnext`, `flag` for `flag.dup`. Tags are written `[NM]`.
     """
 
     def __init__(self, text: str) -> None:
@@ -26,7 +26,7 @@ class Expression:
         self._node, self.fields = parse(text)
 
     def evaluate(self, columns: Mapping[str, Any], n: int) -> "NDArray[np.bool_]":
-        """Which of n records match: shape (n,), bool. `columns` has n values for each of `fields`:
+        """Return which of n records match, as bool of shape (n,). `columns` must have n values for each of `fields`:
 
         - integers, in arrays of any width: `flag mapq tlen refid mrefid`; `pos mpos` (0-based start, -1 for
           none); `endpos` (0-based exclusive end); `ncigar qlen rlen` (from the CIGAR); `sclen hclen` (bases
@@ -36,12 +36,12 @@ class Expression:
         - `[XX]`: list of int, float, str (types Z, H and A) or None where a record lacks the tag; or an array
           where all records have a number.
 
-        Raises UsageError where a tag's type does not suit the expression.
+        Raises UsageError if the type of a tag does not fit the expression.
         """
         from bams3.select.filters.evaluate import evaluate
 
         return evaluate(self._node, columns, n)
 
     def may_match(self, zone: ZoneMap) -> bool:
-        """False only if no record of a row group can match, judged by its zone map."""
+        """Return False only if, according to its zone map, no record of a row group can match."""
         return zones.may_match(self._node, zone)

@@ -1,6 +1,7 @@
-"""POSIX extended regular expressions, as regcomp(3) of the C library reads them, on RE2.
+"""POSIX extended regular expressions, as in regcomp(3) of the C library, translated for RE2.
 
-RE2 never goes back in a text, so that no pattern takes longer than the text's length times its own.
+RE2 does not backtrack, so the time for a search is at most proportional to the length of the text times the length of
+the pattern.
 """
 
 import re
@@ -24,7 +25,7 @@ _SPACE = r"\t-\r "
 _ESCAPES = {
     "w": r"\w", "W": r"\W", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]", "b": r"\b", "B": r"\B", "`": r"\A", "'": r"\z",
 }  # fmt: skip
-# Of the ends of words only those where the pattern, or a branch of it, begins or ends need no look ahead.
+# Starts and ends of words can be matched without lookaround only where the pattern, or a branch of it, begins or ends.
 _WORD_START, _WORD_END = r"(?:(?:\A|\W)\b)", r"\b(?:\W|\z)"
 _QUANTIFIER = re.compile(r"[*+?]|\{[0-9]{0,5}(?:,[0-9]{0,5})?\}")
 _BRACKET = re.compile(r"\[(\^?)(\]?(?:\[:[a-z]+:\]|\[\..\.\]|\[=.=\]|[^\]])*)\]", re.DOTALL)
@@ -35,14 +36,14 @@ class Pattern(Protocol):
     """A compiled pattern of bytes."""
 
     def search(self, text: bytes) -> object | None:
-        """A match anywhere in the text, if there is one."""
+        """Return a match anywhere in the text; None if there is none."""
         ...
 
 
 def compile_ere(pattern: str) -> Pattern:
-    """The pattern, whose characters are bytes (Latin-1); upper and lower case differ, `.` matches a newline too.
+    """Compile a pattern whose characters are bytes (Latin-1). It is case-sensitive, and `.` also matches a newline.
 
-    Raises ValueError with the reason where it is not a valid one, or needs more memory than RE2 gives it.
+    Raises ValueError with the reason if the pattern is invalid, or needs more memory than RE2 allows.
     """
     import re2
 
@@ -58,7 +59,7 @@ def compile_ere(pattern: str) -> Pattern:
 
 
 def _translate(pattern: str) -> str:
-    # Of open parentheses; each lists its atoms so that a quantifier finds its own.
+    # For each open parenthesis, the list of its atoms, so that a quantifier finds the atom that it applies to.
     groups: list[list[str]] = [[]]
     position = 0
     quantified = False
@@ -98,7 +99,10 @@ def _translate(pattern: str) -> str:
 
 
 def _quantify(atoms: list[str], quantifier: str, quantified: bool) -> None:
-    """Repeat the last atom; a second quantifier repeats the whole, and is neither lazy nor possessive."""
+    """Apply a quantifier to the last atom.
+
+    A second quantifier repeats the quantified atom; it is not lazy or possessive.
+    """
     if not atoms or atoms[-1] in ("|", r"\A"):
         raise ValueError(f"nothing for {quantifier} to repeat")
     if quantifier in ("{}", "{,}"):
@@ -109,7 +113,7 @@ def _quantify(atoms: list[str], quantifier: str, quantified: bool) -> None:
 
 
 def _word_end(pattern: str, position: int, groups: list[list[str]]) -> str:
-    """What stands for the `\\<` or `\\>` at a position, after the atoms of the open parentheses."""
+    """Return the translation of the `\\<` or `\\>` at a position, given the atoms of the open parentheses."""
     before, after = groups[-1][-1:], pattern[position + 2 : position + 3]
     outside = len(groups) == 1
     if pattern[position + 1] == "<":
@@ -135,7 +139,7 @@ def _escape(character: str) -> str:
 
 
 def _bracket(pattern: str, start: int) -> tuple[str, int]:
-    """A bracket expression, in which a backslash stands for itself, and the position after it."""
+    """Translate a bracket expression, in which a backslash is literal; also return the position after it."""
     match = _BRACKET.match(pattern, start)
     if not match:
         raise ValueError("unmatched [")
@@ -149,6 +153,6 @@ def _bracket(pattern: str, start: int) -> tuple[str, int]:
 
 
 def _literal_hyphens(members: list[str]) -> str:
-    """Members joined, a hyphen at either end escaped; one between others makes a range."""
+    """Join members. A hyphen at either end is escaped; one between others makes a range."""
     ends = (0, len(members) - 1)
     return "".join("\\-" if member == "-" and i in ends else member for i, member in enumerate(members))

@@ -1,8 +1,8 @@
 """Values of filter expressions over columns of records.
 
-A value is a number, a text, or neither: undefined (NaN) or absent (a tag that a record lacks). Absent counts
-as undefined nearly everywhere; `length` and its like take it for the empty text, `sqrt` and its like for 0.
-A tag that is present is true, whatever its value.
+A value is a number, a text, undefined (NaN) or absent (for a tag that a record does not have). An absent value is
+treated as undefined almost everywhere, but as an empty text by `length` and similar functions, and as 0 by `sqrt` and
+similar functions. A tag that is present is true, whatever its value.
 """
 
 import operator
@@ -32,14 +32,14 @@ Floats = NDArray[np.float64] | np.float64
 
 
 class Value(NamedTuple):
-    """Values of n records: arrays of shape (n,), or scalars where all records have the same."""
+    """Values of n records: arrays of shape (n,), or scalars if the value is the same in all records."""
 
     number: Floats
-    """NaN where undefined, 0 where text or absent."""
+    """The number; NaN if undefined, 0 if text or absent."""
     true: Bools = np.False_
-    """True even where the number is 0."""
+    """Whether the value is true even if the number is 0."""
     text: Sequence[str | None] | None = None
-    """n texts, None in records without one; None where no record has one."""
+    """n texts, with None for records without a text; None if no record has a text."""
     is_text: Bools = np.False_
     absent: Bools = np.False_
 
@@ -54,7 +54,7 @@ class Value(NamedTuple):
 
 
 def evaluate(node: Node, columns: Columns, n: int) -> NDArray[np.bool_]:
-    """Whether each of n records matches; shape (n,). `columns` is as `Expression.evaluate` has it."""
+    """Return whether each of n records matches, shape (n,). `columns`: as for `Expression.evaluate`."""
     with np.errstate(all="ignore"):
         truth = _Evaluator(columns, n).value(node).truth
     return np.array(np.broadcast_to(truth, (n,)))
@@ -66,7 +66,7 @@ class _Evaluator:
         self.n = n
 
     def value(self, node: Node) -> Value:
-        chain = []  # a long `a || b || c …` leans left: walk it, rather than recurse
+        chain = []  # the tree of a long `a || b || c …` is deep on the left, so it is walked without recursion
         while isinstance(node, Binary):
             chain.append(node)
             node = node.left
@@ -100,7 +100,7 @@ class _Evaluator:
 
 
 def _tag(name: str, column: Any) -> Value:
-    """A tag's value: `column` holds numbers, texts, or None where a record lacks the tag."""
+    """Return the value of a tag. `column`: numbers, texts, or None for records without the tag."""
     if isinstance(column, np.ndarray):
         return Value(column.astype(np.float64), true=np.True_)
     is_text = np.array([isinstance(value, str) for value in column], np.bool_)
@@ -118,12 +118,12 @@ def _tag(name: str, column: Any) -> Value:
 
 
 def _integers(number: Floats) -> Any:
-    """Numbers towards zero as int64."""
+    """Return numbers as int64, rounded towards zero."""
     return np.asarray(number).astype(np.int64)
 
 
 def _remainder(a: Floats, b: Floats) -> Floats:
-    """C's integer remainder, with the sign of the dividend; undefined for a divisor of 0."""
+    """Return the integer remainder as in C, with the sign of the dividend; it is undefined if the divisor is 0."""
     divisor = _integers(b)
     remainder = np.fmod(_integers(a), np.where(divisor == 0, 1, divisor))
     return np.where(divisor == 0, np.nan, remainder)
@@ -152,7 +152,7 @@ MATHS = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt}
 
 
 def _defined(number: Any) -> Value:
-    """A computed number, true where it is neither 0 nor undefined."""
+    """Return a computed number, which is true if it is neither 0 nor undefined."""
     number = np.asarray(number, np.float64)[()]
     return Value(number, true=~np.isnan(number) & (number != 0))
 
@@ -173,7 +173,7 @@ def _arithmetic(symbol: str, left: Value, right: Value) -> Value:
 
 
 def _compare(symbol: str, left: Value, right: Value, n: int) -> Value:
-    """1 or 0; undefined where either side is. A number differs from every text."""
+    """Return 1 or 0, or undefined if either side is undefined. A number differs from every text."""
     compare = COMPARISONS[symbol]
     result = compare(left.number, right.number)
     if left.text is not None or right.text is not None:
@@ -188,7 +188,7 @@ def _compare(symbol: str, left: Value, right: Value, n: int) -> Value:
 
 
 def _match(subject: Value, node: Match, n: int) -> Value:
-    """Whether the pattern is found (or is not, for `!~`); 0 for an absent tag either way."""
+    """Return whether the pattern is found (or, for `!~`, is not found). For an absent tag, both return 0."""
     if not np.all(subject.is_text | subject.absent):
         raise UsageError("filter: =~ and !~ need text, but their left side is a number in some records")
     if subject.text is None:
@@ -203,7 +203,7 @@ def _match(subject: Value, node: Match, n: int) -> Value:
 
 def _unary(symbol: str, value: Value) -> Value:
     if symbol == "!":
-        # Only a bare number reaches the comparison after truncation, so that !0.5 is 1.
+        # Literal numbers are not `true`, so only these are compared after truncation: !0.5 is 1.
         zero = ~value.is_text & (_integers(value.number) == 0)
         return _defined(~value.true & (~value.exists | zero))
     if np.any(value.exists & value.is_text):
@@ -219,7 +219,7 @@ def _call(function: str, arguments: list[Value], n: int) -> Value:
     if function == "default":
         return _either(value, arguments[1], n)
     if function == "pow":
-        power = _arithmetic("pow()", *arguments)  # true if its base is, like every function below
+        power = _arithmetic("pow()", *arguments)  # true if its base is true; the functions below do the same
         return power._replace(true=value.true & power.exists)
     if function in MATHS:
         if np.any(value.is_text):
@@ -232,7 +232,7 @@ def _call(function: str, arguments: list[Value], n: int) -> Value:
 
 
 def _either(value: Value, fallback: Value, n: int) -> Value:
-    """`value`, or `fallback` in the records where that does not exist."""
+    """Return `value`, or `fallback` for the records in which the value does not exist."""
     use = value.true | value.exists
     texts = [v.text or [None] * n for v in (value, fallback)]
     text = [a if chosen else b for chosen, a, b in zip(np.broadcast_to(use, (n,)), *texts, strict=True)]
@@ -244,7 +244,10 @@ def _either(value: Value, fallback: Value, n: int) -> Value:
 
 
 def _summary(function: str, texts: Sequence[str | None]) -> NDArray[np.float64]:
-    """Length, mean, minimum or maximum of each text's bytes; of none, the mean is 0, the others undefined."""
+    """Return the number, mean, minimum or maximum of the bytes of each text.
+
+    For an empty text, the mean is 0, and minimum and maximum are undefined.
+    """
     lengths = np.fromiter((len(text or "") for text in texts), np.int64, len(texts))
     if function == "length":
         return lengths.astype(np.float64)

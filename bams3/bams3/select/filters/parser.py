@@ -1,7 +1,7 @@
 """The filter expression language of samtools (samtools(1), FILTER EXPRESSIONS), parsed to a tree.
 
-Precedence and associativity are htslib's, which differ from C's: `&&` and `||` bind alike and to the left,
-comparisons bind to the right and below the bit operators.
+Precedence and associativity are those of htslib, which differ from C: `&&` and `||` have the same precedence and are
+left-associative; comparisons are right-associative, with a lower precedence than the bit operators.
 """
 
 import re
@@ -64,26 +64,26 @@ class Number(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A literal text, a character a byte."""
+    """A literal text, with one character per byte."""
 
     value: str
 
 
 class FieldName(NamedTuple):
-    """A column: a name of NUMBERS or TEXTS, or a tag in brackets, which may hold either."""
+    """A column: a name in NUMBERS or TEXTS, or a tag in brackets, whose values may be numbers or texts."""
 
     name: str
 
 
 class Unary(NamedTuple):
-    """One of `+ - ! ~` and what it applies to."""
+    """One of `+ - ! ~`, and its operand."""
 
     operator: str
     operand: "Node"
 
 
 class Binary(NamedTuple):
-    """An operator of PRECEDENCE, but for `=~` and `!~`."""
+    """An operator of PRECEDENCE, except `=~` and `!~`."""
 
     operator: str
     left: "Node"
@@ -91,7 +91,7 @@ class Binary(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A search for a regular expression: `=~`, or `!~` where `wanted` is false."""
+    """A search for a regular expression: `=~`, or `!~` if `wanted` is false."""
 
     subject: "Node"
     pattern: Pattern
@@ -109,7 +109,10 @@ Node: TypeAlias = Number | Text | FieldName | Unary | Binary | Match | Call
 
 
 def parse(text: str) -> tuple[Node, frozenset[str]]:
-    """The tree of an expression, and the names of the fields that it reads. Raises UsageError."""
+    """Return the tree of an expression, and the names of the fields that it reads.
+
+    Raises UsageError if it is invalid.
+    """
     parser = _Parser(text)
     node = parser.expression()
     if parser.position < len(text):
@@ -118,7 +121,7 @@ def parse(text: str) -> tuple[Node, frozenset[str]]:
 
 
 class _Parser:
-    """Recursive descent without a tokeniser: `!~` is one operator between values and two before one."""
+    """A recursive-descent parser without a tokeniser: `!~` is one operator between values, but two before a value."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -131,7 +134,7 @@ class _Parser:
         raise UsageError(f"filter {self.text!r}, column {column}: {problem}")
 
     def space(self) -> int:
-        """Skip white space; the position after it."""
+        """Skip white space; return the position after it."""
         match = _SPACE.match(self.text, self.position)
         assert match
         self.position = match.end()
@@ -149,7 +152,7 @@ class _Parser:
         self.position += 1
 
     def expression(self, level: int = 0) -> Node:
-        """Values joined by operators of `level` and above, and the white space after them."""
+        """Parse values that are joined by operators of `level` and above, and the white space after them."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self.fail(f"nested more than {MAX_DEPTH} deep")
@@ -242,20 +245,20 @@ class _Parser:
 
 
 def _unescape(text: str) -> str:
-    """The text that a quoted one stands for, as bytes in characters 0 to 255, which is what columns hold."""
+    """Return the meaning of a quoted text, with one character (0 to 255) per byte, as in columns."""
     text = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), text, flags=re.DOTALL)
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _is_text(node: Node) -> bool:
-    """Whether a node is text in every record; a tag need not be."""
+    """Tell whether a node is certain to be text in every record. A tag is not."""
     if isinstance(node, Call):
         return node.function == "default" and all(map(_is_text, node.arguments))
     return isinstance(node, Text) or (isinstance(node, FieldName) and node.name in TEXTS)
 
 
 def _is_number(node: Node) -> bool:
-    """Whether a node is a number in every record; a tag need not be."""
+    """Tell whether a node is certain to be a number in every record. A tag is not."""
     if isinstance(node, Call):
         return node.function != "default" or all(map(_is_number, node.arguments))
     return not isinstance(node, Text | FieldName) or (isinstance(node, FieldName) and node.name in NUMBERS)

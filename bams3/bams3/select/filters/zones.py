@@ -1,6 +1,6 @@
-"""Whether any record of a row group can match, told from the row group's zone map alone.
+"""Decides from the zone map of a row group whether any of its records can match.
 
-Each part of an expression is bounded; what cannot be bounded is unknown, and unknown may match.
+Bounds are computed for each part of an expression. A part without bounds is unknown, and may match.
 """
 
 from math import inf
@@ -13,7 +13,8 @@ from bams3.select.filters.parser import Binary, FieldName, Node, Number, Unary
 class Bounds(NamedTuple):
     """A defined number between low and high, both included.
 
-    Of an integer of known bits, `always` are those certain to be set, `possible` those that may be.
+    For an integer whose bits are known: `always`, the bits that are certainly set; `possible`, the bits that may be
+    set.
     """
 
     low: float
@@ -39,13 +40,13 @@ EITHER = Bounds(0, 1)
 
 
 def may_match(node: Node, zone: ZoneMap) -> bool:
-    """False only where no record of the zone can match."""
+    """Return False only if no record of the zone can match."""
     bounds = _bounds(node, zone)
     return bounds is None or not bounds.never_true
 
 
 def _bounds(node: Node, zone: ZoneMap) -> Bounds | None:
-    chain = []  # a long `a || b || c …` leans left: walk it, rather than recurse
+    chain = []  # the tree of a long `a || b || c …` is deep on the left, so it is walked without recursion
     while isinstance(node, Binary):
         chain.append(node)
         node = node.left
@@ -96,7 +97,7 @@ def _unary(symbol: str, bounds: Bounds | None) -> Bounds | None:
         return UNKNOWN
     if bounds.never_true:
         return Bounds(1, 1)
-    # A number between -1 and 1 may be cut to 0 before it is negated.
+    # A number between -1 and 1 may be truncated to 0 before it is negated.
     return Bounds(0, 0) if bounds.low >= 1 or bounds.high <= -1 else EITHER
 
 
