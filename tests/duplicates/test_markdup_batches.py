@@ -227,7 +227,7 @@ def test_what_does_not_fit_a_batch_is_refused(tmp_path: Path, crowded: Path) -> 
     assert contents(begun) == contents(tmp_path / "whole")
     markdup(crowded, begun, batch=(1, 2), overwrite=True)
     markdup(crowded, begun, Markdup(remove=True), batch=(2, 2), overwrite=True)
-    with pytest.raises(DatasetError, match="its source or options are not those of the plan"):
+    with pytest.raises(DatasetError, match="of another source or with other options"):
         merge(begun)
     markdup(crowded, begun, Markdup(remove=True), batch=(1, 2), overwrite=True)
     merge(begun)

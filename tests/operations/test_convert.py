@@ -206,6 +206,12 @@ def test_parts_of_different_files_do_not_mix(simple: Path, tmp_path: Path) -> No
     for source, options in ((other, {}), (simple, {"level": 9}), (simple, {"chunk_size": "8M"})):
         with pytest.raises(DatasetError, match="another"):
             convert(source, tmp_path / "d.bams3", batch=(2, 2), **options)
+    for source, options in ((other, {}), (simple, {"level": 9})):
+        convert(simple, tmp_path / "d.bams3", batch=(1, 2), overwrite=True)
+        convert(source, tmp_path / "d.bams3", batch=(2, 2), overwrite=True, **options)
+        assert "000001-of-000002.json: from a run of another source" in fails(
+            run("merge", tmp_path / "d.bams3")
+        )
 
 
 def test_an_index_that_lacks_reads_is_found_out(simple: Path, tmp_path: Path) -> None:

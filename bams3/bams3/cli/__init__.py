@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Messages(io.FileIO):
-    """Standard error. A message that can't be written is lost; it neither ends the command nor changes its exit code."""
+    """Standard error. A message that can't be written is lost; the command goes on, with the same exit code."""
 
     def write(self, data: Any) -> int:
         try:

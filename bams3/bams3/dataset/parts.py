@@ -96,8 +96,8 @@ class Part:
             own = zlib.crc32(plan.to_bytes())
             if document.get("plan", own) != own:  # parts of early versions do not have it
                 raise DatasetError(
-                    f"{name}: from another conversion, of another file or with other options; delete it, and convert "
-                    "its windows again"
+                    f"{name}: from a run of another source or with other options; delete it and run bams3 "
+                    f"{plan.command} for its windows again"
                 )
             part = cls(
                 [Window(*run) for run in document["windows"]],

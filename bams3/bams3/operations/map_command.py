@@ -189,7 +189,7 @@ class ChunkCommand:
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
     def line_of(self, job: ChunkJob) -> str:
-        """Return the command of a job as a line for a shell that ends with the chunk as a comment: its location, and the
+        """Return the command of a job as a line for a shell. It ends with a comment: the location of the chunk, and the
         checksums of its footer and of the header.
         """
         values = self._values(job, self.file_of(job))
