@@ -18,7 +18,7 @@ for ((i = 0; i < $3; i++)); do parts+=("$2.parts/$i-of-$3.depth"); done
 bams3 coverage "$1" "${@:4}" -o "$2" --gather "${parts[@]}"
 """
 
-if len(sys.argv) < 6:
+if len(sys.argv) < 6 or sys.argv[5] not in map(str, range(2, 10_001)):  # sizes that AWS Batch allows
     sys.exit(__doc__)
 queue, definition, *arguments = sys.argv[1:]
 tasks = int(arguments[2])
