@@ -68,6 +68,7 @@ def test_spans_of_time(seconds: float, text: str):
     ("content", "message"),
     [
         (None, "no progress.json; run the workflow with `--logger bams3`"),
+        (b"", "not a progress file; delete or rename it, so that the next run writes one"),
         (b"\x00", "not a progress file"),
         (b"[]", "not a progress file"),
         (b'{"jobs": 1}', "not a progress file"),

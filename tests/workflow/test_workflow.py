@@ -204,6 +204,14 @@ def test_an_error_is_one_clear_line(
     assert "s3cr3t" not in str(raised.value)
 
 
+def test_a_target_of_another_sample(project: Path, commands: dict[str, str]):
+    failed = snakemake(project, commands, CONFIG, "--dry-run", "results/stats/S9.stats")
+    shown = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert "sample S9 is not in samples.tsv; add it there, or correct the name" in shown
+    assert "KeyError" not in shown
+
+
 def test_the_error_is_what_the_user_sees(project: Path, commands: dict[str, str]):
     write_sheet(project, ("S1", "S9.bam"))
     failed = snakemake(project, commands, CONFIG, "--dry-run")

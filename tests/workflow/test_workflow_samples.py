@@ -94,7 +94,9 @@ FILES: list[tuple[str, dict[str, str], Run, str]] = [
     (HERE, {"dataset": "e.bams3"}, MODULE, ""),
     (HERE, {"alignments": "b.bam"}, Run(), "sample S1: b.bam: no such file"),
     (HERE, {"alignments": "b.bam"}, MODULE, ""),
-    (HERE, {"alignments": "d.bams3"}, Run(), "sample S1: d.bams3: not a regular file, but it is read more than"),
+    (HERE, {"alignments": "d.bams3"}, Run(), "sample S1: d.bams3: a folder, not a BAM or CRAM file; give a dataset in"),
+    (HERE, {"dataset": "a.bam"}, Run(), "sample S1: a.bam is a file, not a bams3 dataset; give BAM and CRAM files in"),
+    ("r.fq", {"alignments": "r.fq"}, Run(), "sample S1: r.fq: neither BAM, CRAM nor SAM"),
     ("a.bam", {"alignments": "a.bam"}, Run(), "sample S1: no index (a.bam.bai, .csi or .crai); create it with: "),
     ("a.bam", {"alignments": "a.bam"}, MODULE, ""),
     (HERE, {"alignments": "a.bam", "index": "x.bai"}, Run(), "sample S1: no index (x.bai); create it with: "),
@@ -109,7 +111,8 @@ FILES: list[tuple[str, dict[str, str], Run, str]] = [
 def write(folder: Path, names: str) -> None:
     for name in names.split():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(b"CRAM" if name.endswith(".cram") else b"x")
+        contents = {".cram": b"CRAM", ".bam": b"@HD\tVN:1.6\n"}.get(Path(name).suffix, b"x")
+        (folder / name).write_bytes(contents)
 
 
 @pytest.mark.parametrize(("there", "row", "run", "message"), FILES)

@@ -147,5 +147,7 @@ def read_state(results: str) -> dict[str, Any]:
         state: dict[str, Any] = json.loads(data)
         line(state)
         return state
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{results}/{FILE}: not a progress file ({error!r})") from None
+    except (ValueError, KeyError, TypeError):
+        raise FormatError(
+            f"{results}/{FILE}: not a progress file; delete or rename it, so that the next run writes one"
+        ) from None

@@ -19,11 +19,23 @@ Row = Mapping[str, str]
 """A row of the sheet without its empty cells, and with the locations of its files."""
 
 
+class Samples(dict[str, Row]):
+    """The rows of a sheet by sample name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def __missing__(self, name: str) -> Row:
+        """Raise ConfigurationError: a target on the command line may be a file of another sample."""
+        raise ConfigurationError(f"sample {name} is not in {self._path}; add it there, or correct the name")
+
+
 def read_samples(
     text: str, path: str, columns: dict[str, Any], places: Places, reserved: Collection[str]
-) -> dict[str, Row]:
+) -> Samples:
     """Return the rows of a sheet by sample name. `columns`: its schema. `reserved`: names that no sample may have."""
-    by_name: dict[str, Row] = {}
+    by_name = Samples(path)
     lines: dict[str, int] = {}
     for line, row in sheet.rows(text, path):
         where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"
@@ -82,7 +94,9 @@ def check_files(row: Row, reference: str, places: Places) -> None:
     if "dataset" in row:
         if not is_there(row) and not places.run.is_module:
             what = (
-                "is not a bams3 dataset (no _metadata.json)"
+                "is a file, not a bams3 dataset; give BAM and CRAM files in the column `alignments`"
+                if os.path.isfile(row["dataset"])
+                else "is not a bams3 dataset (no _metadata.json)"
                 if os.path.exists(row["dataset"])
                 else "does not exist"
             )
@@ -90,8 +104,14 @@ def check_files(row: Row, reference: str, places: Places) -> None:
     elif is_local(row["alignments"]):
         if not is_there(row) and not places.run.is_module:
             raise ConfigurationError(f"sample {name}: {row['alignments']}: no such file")
+        if os.path.isdir(row["alignments"]):
+            raise ConfigurationError(
+                f"sample {name}: {row['alignments']}: a folder, not a BAM or CRAM file; give a dataset in the column "
+                "`dataset`"
+            )
         check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
         if not index_of(row, places.run.is_module):
+            header_of(row, reference)  # of what is no BAM, an index is not what lacks
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise ConfigurationError(
                 f"sample {name}: no index ({tried}); create it with: samtools index {row['alignments']}"
