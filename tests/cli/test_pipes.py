@@ -155,6 +155,7 @@ def test_standard_streams_that_are_closed(small: Path, dataset: str, tmp_path: P
     "words",
     [
         "query -c -L - {dataset}",
+        "query -c -L - {dataset} chr1",
         "bedcov - {dataset}",
         "depth -b - {dataset}",
         "count --regions - {dataset}",

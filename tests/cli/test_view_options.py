@@ -40,7 +40,7 @@ OPTIONS = [
     "-G 80", "--rf 64", "--incl-flags DUP,READ1", "-m 101", "-m 60 -q 20", "-N names", "-N ^names -f 2", "-R groups",
     "-l nothing", "-d NM", "-d NM:1", "-D NM:values", "-s 7.3", "-s 0.25", "--subsample 0.1 --subsample-seed 3",
     "-x MD,NM", "-x ^NM", "--keep-tag NM,AS", "--keep-tag=", "--add-flags DUP", "--remove-flags 3", "-p -f 64",
-    "-p -e [NM]==0", "-z all", "-G 12 -F 1024 -q 10 -e mapq<60", "-L x.bed", "-S -M -F 4",
+    "-p -e [NM]==0", "-z all", "-G 12 -F 1024 -q 10 -e mapq<60", "-L x.bed", "-L x.bed -p", "-S -M -F 4",
     "-d NM:1 -x MD --add-flags 512",
     "-f 16 -f 64", "-F 16 -F 64", "-G 80 -G 1024", "--rf 1024 --rf 4", "-N names -N more", "-d NM:1 -d NM:0",
     "-x MD -x NM", "--keep-tag NM --keep-tag AS", "--add-flags DUP --add-flags 512", "-q 60 -q 20", "-s 7.3 -s 1.5",
@@ -56,6 +56,15 @@ def test_options(folder: Path, capfd: pytest.CaptureFixture[str], options: str, 
     assert main(["query", *words, "d.bams3", REGION]) == 0, capfd.readouterr().err
     assert capfd.readouterr().out == expected
     assert expected or "nothing" in options or "groups" in options
+
+
+def test_intervals_with_unmap(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """All reads stay; with -M only those that overlap, as with its index in samtools."""
+    for more, least in ([], 40_000), (["-M"], 100):
+        assert main(["query", "-p", "-L", "x.bed", *more, "d.bams3"]) == 0
+        out = capfd.readouterr().out
+        assert out == pysam.samtools.view("-p", "-L", "x.bed", *more, BAM)
+        assert out.count("\n") > least
 
 
 @pytest.mark.parametrize(

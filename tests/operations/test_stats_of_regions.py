@@ -1,12 +1,15 @@
-"""bams3 stats of regions: what samtools counts there."""
+"""bams3 stats, also of regions: what samtools counts there."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import hostile
 import pysam
 import pytest
 from bams3.cli import main
+
+import bams3
 
 Run = Callable[..., bytes]
 
@@ -49,3 +52,28 @@ def test_statistics_of_regions(
     assert counts["records"] == int(samtools("view", "-c", tmp_path / "in.bam"))
     assert "chunks" not in counts
     assert run("stats", real_dataset, *regions).startswith(b"records     %d\n" % counts["records"])
+
+
+@pytest.mark.parametrize(("proper", "number"), [(1, 160), (7, 160), (3, 2000), (0, 1), (2, 3), (0, 0)])
+def test_percentages_are_rounded_as_by_samtools(run: Run, tmp_path: Path, proper: int, number: int) -> None:
+    """samtools divides in C's float, so those that end in 5 are rounded up or down as that happens to be near."""
+    path, dataset = tmp_path / "x.bam", tmp_path / "x.bams3"
+    reads = [
+        hostile.good(0, 5, name=b"%d" % at, flag=67 if at < proper else 69, next_ref=0, next_pos=5)
+        for at in range(number)
+    ]
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, reads))
+    bams3.convert(path, dataset)
+    for words in ([], ["-O", "json"], ["-O", "tsv"]):
+        assert run("stats", "--flagstat", *words, dataset).decode() == pysam.flagstat(*words, str(path))
+    percentages = [
+        [line for line in text.splitlines() if line.startswith("SN\tpercentage of properly")]
+        for text in (run("stats", "--samtools-stats", dataset).decode(), pysam.stats(str(path)))
+    ]
+    assert percentages[0] == percentages[1] != []
+
+
+@pytest.mark.parametrize("words", ["--idxstats -O json", "-O tsv", "--samtools-stats -O json"])
+def test_formats_are_of_flagstat(real_dataset: Path, capfd: pytest.CaptureFixture[str], words: str) -> None:
+    assert main(["stats", *words.split(), str(real_dataset)]) == 1
+    assert "--flagstat" in capfd.readouterr().err

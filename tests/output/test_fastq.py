@@ -110,6 +110,7 @@ REFUSED = {
     "-o p -1 x": "-o is short", "-0 x -s x": "each option a different one", "-o x -s x": "each option a different one",
     "-1 none/x": "none/x",
     "-1 d.bams3/x": "lies in the dataset", "-L x.bed -1 x.bed": "must not be overwritten", "-T": "expected one",
+    "--index-format n2i2": "bams3 query -u DATASET | samtools collate",
 }  # fmt: skip
 
 

@@ -67,6 +67,30 @@ INSTEAD = {
     "list": "bams3 chunks NA12878.bams3",
     "cat": "bams3 to-bam NA12878.bams3 -",
     "info": "bams3 stats NA12878.bams3",
+    "fixmate": "bams3 convert --sort --fixmate in.bam NA12878.bams3",
+    "quickcheck": "bams3 verify NA12878.bams3",
+    "rmdup": "bams3 markdup -r NA12878.bams3 new.bams3",
+    "bam2fq": "bams3 fastq NA12878.bams3",
+    "fasta": "bams3 query -u NA12878.bams3 | samtools collate -O - | samtools fasta -",
+    "collate": "bams3 query -u NA12878.bams3 | samtools collate -O -",
+    **{
+        name: f"bams3 mount NA12878.bams3 mnt -- samtools {name} mnt/NA12878.bam"
+        for name in (
+            "addreplacerg",
+            "ampliconclip",
+            "ampliconstats",
+            "calmd",
+            "consensus",
+            "head",
+            "phase",
+            "reheader",
+            "reset",
+            "samples",
+            "split",
+            "targetcut",
+            "tview",
+        )
+    },
 }
 """Commands that users may look for, and what to use instead."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from bams3.cli.bar import progress_bar
 from bams3.cli.options import add_help, add_workers, flag_bits
-from bams3.cli.parser import EachBit, parser
+from bams3.cli.parser import EachBit, explain, parser
 from bams3.cli.reads import add_regions, regions_of
 from bams3.errors import UsageError
 
@@ -29,6 +29,22 @@ _PASSED = {
     "-t": "append the tags RG, BC and QT to the name line",
 }
 """Options of samtools fastq that have no value. All except the first two need tags."""
+_EXPLAINED = dict.fromkeys(
+    (
+        "-i",
+        "--index-format",
+        "--i1",
+        "--i2",
+        "--barcode-tag",
+        "--quality-tag",
+        "-v",
+        "-d",
+        "--tag",
+        "-D",
+        "--tag-file",
+    ),
+    "use samtools: bams3 query -u DATASET | samtools collate -O - | samtools fastq … -",
+)
 _NOT_PRIMARY = 0x900
 
 
@@ -66,6 +82,7 @@ def run(command: str, argv: list[str]) -> int:
         "-c", dest="level", type=int, default=1, choices=range(10), metavar="N",
         help="compression level of files that end in .gz, 0 to 9 (default 1)",
     )  # fmt: skip
+    explain(options, _EXPLAINED)
     add_workers(options)
     add_help(options)
     _fastq(options.parse_args(argv))

@@ -36,16 +36,21 @@ def _stats(argv: list[str]) -> int:
         help="print the sections of samtools stats on FLAGs, mapping qualities and insert sizes",
     )
     form.add_argument("--json", action="store_true", help="print all counts as JSON")
-    form.add_argument(
+    options.add_argument(
         "-O",
         "--output-fmt",
         type=str.lower,
-        choices=("default", "json"),
-        help="json: the same as --json, as in samtools flagstat",
+        choices=("default", "json", "tsv"),
+        default="default",
+        help="json: the same as --json; with --flagstat, json or tsv: as in samtools flagstat",
     )
     add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
+    if args.output_fmt != "default" and (args.idxstats or args.samtools_stats):
+        raise UsageError("--idxstats and --samtools-stats have one format; leave -O out, or use --flagstat")
+    if args.output_fmt == "tsv" and not args.flagstat:
+        raise UsageError("-O tsv is a format of --flagstat; add it")
 
     from bams3.dataset.layout import INDEX
     from bams3.dataset.opening import inputs_of, open_reader
@@ -63,7 +68,7 @@ def _stats(argv: list[str]) -> int:
         return 0
     counts = None if regions is None else stats.counts_in(dataset, regions, args.workers)
     if args.flagstat:
-        text = stats.flagstat(counts or dataset.counts)
+        text = stats.flagstat(counts or dataset.counts, args.output_fmt)
     elif args.idxstats:
         text = stats.idxstats(dataset, counts)
     else:

@@ -9,7 +9,7 @@ from bams3.cli.bar import progress_bar, progress_beside
 from bams3.cli.options import add_help, add_workers, fraction, listed
 from bams3.cli.parser import Options, parser
 from bams3.cli.reads import add_filters, filter_of, regions_of
-from bams3.cli.view import add_view_options, files_given, passed_on
+from bams3.cli.view import add_view_options, files_given, intervals_passed_on, passed_on
 from bams3.errors import UsageError
 from bams3.shown import field, shown
 
@@ -180,8 +180,8 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
     words = passed_on(args)
     bed = args.regions_file
-    if texts and bed is not None:  # reads that overlap both
-        words, bed = [*words, "-L", bed], None
+    if bed is not None and (texts or ("-p" in words and not args.M)):  # samtools tells which reads overlap it
+        words, bed = [*words, "-L", intervals_passed_on(bed, dataset.references)], None
     regions = regions_of(dataset, texts, bed)
     record_filter = RecordFilter() if "-p" in words else filter_of(args)
     if args.batch:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import tempfile
 from typing import Any
 
 from bams3.cli.parser import explain
@@ -80,9 +81,31 @@ def _as_samtools_finds_it(metavar: str, value: str) -> str:
     before, path = _path_in(metavar, value)
     if not take(path):
         return value
-    descriptor = os.dup(0)
-    os.set_inheritable(descriptor, True)
-    return f"{before}/dev/fd/{descriptor}"
+    return before + _inherited(0)
+
+
+def _inherited(descriptor: int) -> str:
+    """The path at which samtools finds an open file, of which it inherits a copy."""
+    copy = os.dup(descriptor)
+    os.set_inheritable(copy, True)
+    return f"/dev/fd/{copy}"
+
+
+def intervals_passed_on(bed: str, references: Any) -> str:
+    """Return the value of samtools' -L: the path of a temporary file with the intervals of a BED file, as we read them.
+
+    Raises UsageError.
+    """
+    from bams3 import temporary
+    from bams3.bam.header import as_bytes
+    from bams3.bam.regions import read_bed
+
+    names = [as_bytes(name) for name, _ in references]
+    with tempfile.TemporaryFile(dir=temporary.folder()) as file:
+        for reference_id, start, end in read_bed(bed, references):
+            file.write(b"%s\t%d\t%d\n" % (names[reference_id], start, end))
+        file.seek(0)
+        return _inherited(file.fileno())
 
 
 def passed_on(args: Any) -> list[str]:

@@ -25,6 +25,7 @@ from bams3.bam.flags import (
     SUPPLEMENTARY,
     UNMAP,
 )
+from bams3.operations.stats import quotient
 from bams3.parallel.workers import in_order, watched
 from bams3.select.query import Intervals, RecordFilter, matches, row_group_jobs, streams_plan
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 # Limits of samtools: larger inserts are counted as LARGEST_INSERT; mean and deviation are taken over the MAIN_BULK of
 # pairs.
 LARGEST_INSERT = 8000
-MAIN_BULK = 0.99
+MAIN_BULK = float(np.float32(0.99))
 
 _COLUMNS = ("tlen", "l_seq")  # columns needed besides the hot ones
 
@@ -158,7 +159,7 @@ def _text(counts: dict[str, int], mapping_qualities: np.ndarray, inserts: np.nda
     inward, outward, other = (int(number) for number in inserts.sum(1))
     sequences = counts["sequences"]
     divided = counts.pop("pairs on different chromosomes") // 2
-    proper = 100 * counts["reads properly paired"] / sequences if sequences else 0
+    proper = quotient(100 * counts["reads properly paired"], sequences) if sequences else 0
     lines: dict[str, int | str] = {
         "raw total sequences": sequences,
         "filtered sequences": 0,

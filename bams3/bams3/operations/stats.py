@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from bams3.shown import field
 if TYPE_CHECKING:
     from bams3.bam.regions import Region
 
-# Lines of samtools flagstat (1.16), each with the number of the line that its percentage refers to.
+# Lines of samtools flagstat, each with the number of the line that its percentage refers to.
 _FLAGSTAT_LINES = (
     ("in total (QC-passed reads + QC-failed reads)", None),
     ("primary", None),
@@ -49,8 +50,12 @@ def counts_in(dataset: DatasetReader, regions: Iterable[Region], workers: int = 
     return total
 
 
-def flagstat(counts: Counts) -> str:
-    """Return the text of `samtools flagstat`."""
+def flagstat(counts: Counts, style: str = "default") -> str:
+    """Return the text of `samtools flagstat -O` with a style: "default", "tsv" or "json"."""
+    return _FLAGSTAT_STYLES[style](counts)
+
+
+def _flagstat_default(counts: Counts) -> str:
     lines = []
     for number, (label, whole) in enumerate(_FLAGSTAT_LINES):
         passed, failed = counts.passed[number], counts.failed[number]
@@ -61,8 +66,46 @@ def flagstat(counts: Counts) -> str:
     return "".join(lines)
 
 
+def _flagstat_tsv(counts: Counts) -> str:
+    lines = []
+    for number, (label, whole) in enumerate(_FLAGSTAT_LINES):
+        passed, failed, name = counts.passed[number], counts.failed[number], label.removeprefix("in ")
+        lines.append(f"{passed}\t{failed}\t{name}\n")
+        if whole is not None:
+            percents = _percent(passed, counts.passed[whole]), _percent(failed, counts.failed[whole])
+            lines.append("\t".join((*percents, f"{name} %\n")))
+    return "".join(lines)
+
+
+def _flagstat_json(counts: Counts) -> str:
+    from bams3.dataset.counts import FLAGSTAT
+
+    groups = []
+    for title, numbers in (("QC-passed reads", counts.passed), ("QC-failed reads", counts.failed)):
+        fields = []
+        for name, number, (_, whole) in zip(FLAGSTAT, numbers, _FLAGSTAT_LINES, strict=True):
+            fields.append(f'  "{name}": {number}')
+            if whole is not None:
+                percent = _percent(number, numbers[whole]).removesuffix("%") if numbers[whole] else "null"
+                fields.append(f'  "{name} %": {percent}')
+        groups.append(f' "{title}": {{ \n' + ", \n".join(fields) + " \n }")
+    return "{\n" + ",\n".join(groups) + "\n}\n"
+
+
+_FLAGSTAT_STYLES = {"default": _flagstat_default, "tsv": _flagstat_tsv, "json": _flagstat_json}
+
+
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2f}%" if whole else "N/A"
+    return f"{100 * quotient(part, whole):.2f}%" if whole else "N/A"
+
+
+def quotient(part: int, whole: int) -> float:
+    """Divide in C's float, as samtools does: this decides how percentages halfway between two are rounded."""
+    return _as_float(_as_float(part) / _as_float(whole))
+
+
+def _as_float(number: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 def idxstats(dataset: DatasetReader, counts: Counts | None = None) -> str:

@@ -33,7 +33,7 @@ cdef enum:
     AROUND_TAG = 0x3A003A000009  # a tab, two bytes for the name, a colon, one for the type, a colon: little-endian
     PADDING = 16        # readable bytes after the names of references
 
-cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half of its sixth digit, in 1e-10
+cdef double HALF_FROM[10]   # lower bounds of the decades of a float; HALF: half its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
 
 
@@ -100,8 +100,8 @@ cdef inline uint8_t *put_signed(uint8_t *out, int64_t value) noexcept nogil:
     return put_unsigned(out, <uint64_t> value)
 
 
-cdef uint8_t *put_float(uint8_t *out, const uint8_t *source, bint exact) noexcept nogil:
-    """Write a 32-bit float as ``%g``. ``exact`` rounds ties as C does; htslib rounds them up within arrays.
+cdef uint8_t *put_float(uint8_t *out, const uint8_t *source) noexcept nogil:
+    """Write a 32-bit float as ``%g``.
 
     A float times 10^10 is exact in a double, so its sixth digit and the rest follow from integers.
     """
@@ -117,7 +117,7 @@ cdef uint8_t *put_float(uint8_t *out, const uint8_t *source, bint exact) noexcep
         decade += 1
     scaled = <uint64_t> (size * 1e10)
     unit = 2 * HALF[decade]
-    if exact and scaled % unit == HALF[decade] and <double> scaled == size * 1e10:
+    if scaled % unit == HALF[decade] and <double> scaled == size * 1e10:
         return out + snprintf(<char *> out, 32, b"%g", <double> value)
     if value < 0:
         out = put_byte(out, b"-")
@@ -157,7 +157,7 @@ cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) no
     return out + length
 
 
-cdef inline uint8_t *put_number(uint8_t *out, uint8_t kind, const uint8_t *value, bint exact) noexcept nogil:
+cdef inline uint8_t *put_number(uint8_t *out, uint8_t kind, const uint8_t *value) noexcept nogil:
     """Write the value of a tag of type c, C, s, S, i, I or f."""
     if kind == b"C":
         return put_unsigned(out, value[0])
@@ -171,7 +171,7 @@ cdef inline uint8_t *put_number(uint8_t *out, uint8_t kind, const uint8_t *value
         return put_unsigned(out, load_u32(value))
     if kind == b"i":
         return put_signed(out, load_i32(value))
-    return put_float(out, value, exact)
+    return put_float(out, value)
 
 
 cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept nogil:
@@ -229,13 +229,13 @@ cdef inline uint8_t *put_tag(
     if kind == b"A":
         return put_byte(out, value[0])
     if kind != b"B":
-        return put_number(out, kind, value, True)
+        return put_number(out, kind, value)
     kind = value[0]
     width = tag_width(kind)
     out = put_byte(out, kind)
     value += 5
     while value < after:
-        out = put_number(put_byte(out, b","), kind, value, False)
+        out = put_number(put_byte(out, b","), kind, value)
         value += width
     return out
 
