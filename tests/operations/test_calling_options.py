@@ -152,7 +152,7 @@ def test_options_are_tried(mpileup: str, call: str, tool: str, said: str) -> Non
 
 @pytest.mark.parametrize("name", ["a,b", ",", "a,", "[a", "#1", "a b", "a\tb"])
 def test_contigs_that_bcftools_takes_for_others(name: str) -> None:
-    with pytest.raises(UsageError, match=r"bcftools can't read a name with .* there") as raised:
+    with pytest.raises(UsageError, match=r"bcftools can't read a name with .* at that place") as raised:
         check_contigs([("chr1", 5), (name, 9)])
     assert "\n" not in str(raised.value)
 
