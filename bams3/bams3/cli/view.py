@@ -85,7 +85,7 @@ def _as_samtools_finds_it(metavar: str, value: str) -> str:
 
 
 def _inherited(descriptor: int) -> str:
-    """The path at which samtools finds an open file, of which it inherits a copy."""
+    """Return the path at which samtools finds an open file; samtools inherits a copy of the descriptor."""
     copy = os.dup(descriptor)
     os.set_inheritable(copy, True)
     return f"/dev/fd/{copy}"

@@ -111,7 +111,7 @@ def check_files(row: Row, reference: str, places: Places) -> None:
             )
         check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
         if not index_of(row, places.run.is_module):
-            header_of(row, reference)  # of what is no BAM, an index is not what lacks
+            header_of(row, reference)  # for a file of another kind, this is the better error
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise ConfigurationError(
                 f"sample {name}: no index ({tried}); create it with: samtools index {row['alignments']}"
