@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import tempfile
 from typing import Any
 
 from bams3.cli.parser import explain
@@ -96,6 +95,8 @@ def intervals_passed_on(bed: str, references: Any) -> str:
 
     Raises UsageError.
     """
+    import tempfile
+
     from bams3 import temporary
     from bams3.bam.header import as_bytes
     from bams3.bam.regions import read_bed

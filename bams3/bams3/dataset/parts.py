@@ -77,7 +77,7 @@ class Part:
     def to_bytes(self, plan: Plan) -> bytes:
         """Encode as a part file of this plan: JSON."""
         document = {
-            "plan": zlib.crc32(plan.to_bytes()),
+            "plan": plan.crc32,
             "windows": self.windows,
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
@@ -93,8 +93,7 @@ class Part:
         try:
             document = parse_json(data)
             check_seal(document, data)
-            own = zlib.crc32(plan.to_bytes())
-            if document.get("plan", own) != own:  # parts of early versions do not have it
+            if document.get("plan", plan.crc32) != plan.crc32:  # parts of early versions do not have it
                 raise DatasetError(
                     f"{name}: from a run of another source or with other options; delete it and run bams3 "
                     f"{plan.command} for its windows again"

@@ -98,6 +98,11 @@ class Plan:
         return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
 
     @cached_property
+    def crc32(self) -> int:
+        """CRC-32 of the plan without its `path_key`, which may differ in batches that begin at the same moment."""
+        return zlib.crc32(replace(self, path_key="").to_bytes())
+
+    @cached_property
     def grid(self) -> Grid:
         """All windows of the dataset."""
         references = [(name, length) for name, length in self.references]
