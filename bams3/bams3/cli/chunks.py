@@ -167,21 +167,21 @@ def _mapped(args: Any, words: list[str]) -> int:
 
 
 def _refuse_shared_files(command: Any, datasets: list[Any]) -> None:
-    """Raise UsageError if two datasets, all of their chunks considered, would write the same file."""
+    """Raise UsageError if chunks of two datasets, in this shard or not, would have the same file."""
     from bams3.operations.map_command import ChunkJob
 
-    writers: dict[str | None, str] = {}
+    writers: dict[str, str] = {}
     for dataset in datasets if len(datasets) > 1 else ():
         for entry in dataset.index:
             job = ChunkJob(0, dataset, entry)
-            path = command.file_of(job)
+            if (path := command.file_of(job)) is None:
+                return
             if path in writers:
                 raise UsageError(
                     f"{path}: would be the file of {writers[path]} and of {job.chunk}; run bams3 map once for each "
                     "dataset, with a folder of its own"
                 )
-            if path:
-                writers[path] = job.chunk
+            writers[path] = job.chunk
 
 
 @contextmanager

@@ -113,24 +113,8 @@ cdef class QualityEncoder:
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag, Surroundings around not None):
-    """Code the qualities of some reads.
-
-    Parameters
-    ----------
-    symbols
-        The qualities as indices, one byte each, concatenated. They are overwritten.
-    values
-        The number of distinct qualities, 2 to 128; all indices are below it.
-    l_seq, flag
-        Length and FLAG of each read, int32 and uint16, shape (n,).
-    around
-        The surroundings of the reads' bases.
-
-    Returns
-    -------
-    Buffer
-        The coded qualities.
-    """
+    """Code the qualities of some reads. Parameters and result are those of `base_model.encode`, but ``symbols`` is
+    overwritten."""
     return QualityEncoder(symbols, values, l_seq, flag, around).stored
 
 
@@ -180,27 +164,7 @@ def decode(
     const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag,
     Surroundings around not None,
 ):
-    """Decode what `encode` has coded.
-
-    Parameters
-    ----------
-    stored
-        The coded qualities.
-    values
-        The quality that each index stands for.
-    l_seq, flag, around
-        As in `encode`.
-
-    Returns
-    -------
-    Buffer
-        The qualities of all reads, one byte each, concatenated.
-
-    Raises
-    ------
-    FormatError
-        If ``stored`` is not the output of `encode`.
-    """
+    """Decode what `encode` has coded. Parameters, result and error are those of `base_model.decode`."""
     cdef int count = <int> values.shape[0]
     cdef size_t size = 0, k, at = 2 * count + SIDES + 4, words
     cdef Contexts contexts

@@ -22,10 +22,8 @@ def encode(
         The RecordBlock.
     lengths
         Lengths of the references in bp, by reference id.
-    level
-        1 (fast) to 9 (small).
-    encodings
-        The encoding of each field.
+    level, encodings
+        As in `encoder.encode`.
 
     Returns
     -------

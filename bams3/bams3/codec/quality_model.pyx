@@ -88,22 +88,8 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """Code the qualities of some reads.
-
-    Parameters
-    ----------
-    symbols
-        The qualities as indices, one byte each, concatenated.
-    values
-        The number of distinct qualities, 2 to 64; all indices are below it.
-    l_seq, flag
-        Length and FLAG of each read, int32 and uint16, shape (n,).
-
-    Returns
-    -------
-    Buffer
-        The coded qualities.
-    """
+    """Code the qualities of some reads. Parameters and result are those of `base_model.encode`, but without the
+    surroundings, and with at most 64 distinct qualities."""
     cdef Buffer out = Buffer(symbols.size // 2 + 64)
     cdef RangeEncoder coder
     cdef Model model
@@ -134,27 +120,8 @@ def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[
 
 
 def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """Decode what `encode` has coded.
-
-    Parameters
-    ----------
-    stored
-        The coded qualities.
-    values
-        The quality that each index stands for.
-    l_seq, flag
-        As in `encode`.
-
-    Returns
-    -------
-    Buffer
-        The qualities of all reads, one byte each, concatenated.
-
-    Raises
-    ------
-    FormatError
-        If ``stored`` is not the output of `encode`.
-    """
+    """Decode what `encode` has coded. Parameters, result and error are those of `base_model.decode`, but without the
+    surroundings."""
     cdef int count = <int> values.shape[0]
     cdef Buffer qual
     cdef RangeDecoder coder
