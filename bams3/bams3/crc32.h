@@ -54,16 +54,40 @@ CRC_FAST static inline __m128i crc_step(__m128i x, __m128i by, __m128i more) {
     return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11)), more);
 }
 
-/* The CRC after one or more blocks of 16 bytes, computed by folding. */
-CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size) {
-    const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+#define CRC_BY16 _mm_set_epi64x(0x00ccaa009e, 0x01751997d0)
+
+/* The CRC after 16 bytes, to which the CRC before them has been added. */
+CRC_FAST static inline uint32_t crc_reduced(__m128i x) {
     const __m128i by8 = _mm_set_epi64x(0, 0x0163cd6124), barrett = _mm_set_epi64x(0x01f7011641, 0x01db710641);
-    const __m128i low = _mm_setr_epi32(-1, 0, -1, 0), *in = (const __m128i *)p, *end = (const __m128i *)(p + size);
-    __m128i x = _mm_xor_si128(_mm_loadu_si128(in++), _mm_cvtsi32_si128((int)crc));
+    const __m128i low = _mm_setr_epi32(-1, 0, -1, 0);
+    x = _mm_xor_si128(_mm_srli_si128(x, 8), _mm_clmulepi64_si128(x, CRC_BY16, 0x10));
+    x = _mm_xor_si128(_mm_srli_si128(x, 4), _mm_clmulepi64_si128(_mm_and_si128(x, low), by8, 0x00));
+    __m128i q = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(x, low), barrett, 0x10), low);
+    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(q, barrett, 0x00)), 1);
+}
+
+/* Shuffles that move 16 bytes: read from 16 - n on, by n bytes towards the end; read from 32 - n on, by 16 - n bytes towards
+ * the start. */
+static const int8_t crc_moves[48] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0,  1,  2,  3,  4,  5,  6,  7,
+    8,  9,  10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+};
+
+/* The CRC after CRC_LEAST or more bytes, computed by folding blocks of 16. Zeros before the bytes complete the first block:
+ * they change nothing. If `size` is not a multiple of 16, up to 15 bytes before `p` are read, but don't matter. */
+CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size) {
+    const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = CRC_BY16;
+    const size_t zeros = -size & 15;
+    const __m128i *in = (const __m128i *)(p - zeros), *end = (const __m128i *)(p + size);
+    const __m128i moved = _mm_loadu_si128((const __m128i *)(crc_moves + 16 - zeros)), before = _mm_cvtsi32_si128((int)crc);
+    const __m128i rest = _mm_shuffle_epi8(before, _mm_loadu_si128((const __m128i *)(crc_moves + 32 - zeros)));
+    __m128i x = _mm_andnot_si128(_mm_cmplt_epi8(moved, _mm_setzero_si128()), _mm_loadu_si128(in++));
+    x = _mm_xor_si128(x, _mm_shuffle_epi8(before, moved));
     if (end - in >= 7) {
         __m128i y[3];
         for (int k = 0; k < 3; k++)
             y[k] = _mm_loadu_si128(in++);
+        y[0] = _mm_xor_si128(y[0], rest);
         for (; end - in >= 4; in += 4) {
             x = crc_step(x, by64, _mm_loadu_si128(in));
             for (int k = 0; k < 3; k++)
@@ -71,13 +95,18 @@ CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size)
         }
         for (int k = 0; k < 3; k++)
             x = crc_step(x, by16, y[k]);
+    } else if (in < end) {
+        x = crc_step(x, by16, _mm_xor_si128(_mm_loadu_si128(in++), rest));
     }
     while (in < end)
         x = crc_step(x, by16, _mm_loadu_si128(in++));
-    x = _mm_xor_si128(_mm_srli_si128(x, 8), _mm_clmulepi64_si128(x, by16, 0x10));
-    x = _mm_xor_si128(_mm_srli_si128(x, 4), _mm_clmulepi64_si128(_mm_and_si128(x, low), by8, 0x00));
-    __m128i q = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(x, low), barrett, 0x10), low);
-    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(q, barrett, 0x00)), 1);
+    return crc_reduced(x);
+}
+
+/* The contribution of a CRC so far to the CRC after more bytes: the product with a power of x that `crc_power` returns. */
+CRC_FAST static uint32_t crc_product(uint32_t crc, uint32_t power) {
+    __m128i both = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)power), 0x00);
+    return crc_reduced(_mm_slli_si128(both, 8));
 }
 
 CRC_FAST static inline __m128i crc_backwards(__m128i x) {
@@ -118,6 +147,7 @@ CRC_FAST static void crc_qualities_fast(const uint8_t *qual, size_t count, int t
 static int crc_cpu_can_fold(void) { return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"); }
 #else
 static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size) { return (void)p, (void)size, crc; }
+static uint32_t crc_product(uint32_t crc, uint32_t power) { return (void)power, crc; }
 static void crc_bases_fast(const uint8_t *packed, size_t count, int turned, uint8_t *text) { (void)packed, (void)count, (void)turned, (void)text; }
 static void crc_qualities_fast(const uint8_t *qual, size_t count, int turned, uint8_t *text) { (void)qual, (void)count, (void)turned, (void)text; }
 static int crc_cpu_can_fold(void) { return 0; }
@@ -147,6 +177,34 @@ static inline uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size) {
         return crc_bytes(crc, p, size);
     crc = crc_folded(crc, p, size & ~(size_t)15);
     return crc_bytes(crc, p + (size & ~(size_t)15), size & 15);
+}
+
+/* The CRC after a text, before which 15 bytes may be read. */
+static inline uint32_t crc_after_text(uint32_t crc, const uint8_t *text, size_t size) {
+    return crc_can_fold && size >= CRC_LEAST ? crc_folded(crc, text, size) : crc_bytes(crc, text, size);
+}
+
+/* x^(8 size - 33), for `crc_product`; `size` is from CRC_LEAST to CRC_PORTION. */
+static inline uint32_t crc_power(size_t size) {
+    static const uint8_t zeros[CRC_PORTION];
+    return crc_after(1u << 24, zeros, size - 5);
+}
+
+/* Two CRCs after the same text. Their difference after it follows from that before it. `size_before` and `power` are of the
+ * last text, and are updated. */
+static inline void crc_after_texts(uint32_t crc[2], const uint8_t *text, size_t size, size_t *size_before, uint32_t *power) {
+    if (!crc_can_fold || size < CRC_LEAST) {
+        crc[0] = crc_bytes(crc[0], text, size);
+        crc[1] = crc_bytes(crc[1], text, size);
+        return;
+    }
+    if (size != *size_before) {
+        *size_before = size;
+        *power = crc_power(size);
+    }
+    uint32_t difference = crc[0] ^ crc[1];
+    crc[0] = crc_folded(crc[0], text, size);
+    crc[1] = crc[0] ^ crc_product(difference, *power);
 }
 
 /* Write the letters of packed bases; if `turned`, those of the reverse complement. */

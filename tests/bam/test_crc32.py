@@ -37,7 +37,10 @@ def test_sums_by_multiplication_and_by_tables(flag: int) -> None:
     for length in LENGTHS:
         bases = bytes(b"=ACMGRSVTWYHKDBN"[byte & 15] for byte in BYTES[:length])
         record = hostile.record(
-            flag=flag, sequence=bases, quality=BYTES[length : 2 * length].ljust(length, b"\7")
+            name=b"r" * (length % 254 + 1),
+            flag=flag,
+            sequence=bases,
+            quality=BYTES[length : 2 * length].ljust(length, b"\7"),
         )
         block = walk(record, 1)[0]
         assert use_folding(True)

@@ -25,7 +25,8 @@ cdef extern from "bams3/crc32.h" nogil:
     bint crc_use_folding(bint wanted)
     uint32_t crc_byte(uint32_t crc, uint8_t byte)
     uint32_t crc_bytes(uint32_t crc, const uint8_t *p, size_t size)
-    uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size)
+    uint32_t crc_after_text(uint32_t crc, const uint8_t *text, size_t size)
+    void crc_after_texts(uint32_t *crc, const uint8_t *text, size_t size, size_t *size_before, uint32_t *power)
     void crc_bases(const uint8_t *packed, size_t count, bint turned, uint8_t *text)
     void crc_qualities(const uint8_t *qual, size_t count, bint turned, uint8_t *text)
 
@@ -45,7 +46,14 @@ cdef enum:
 FIELDS = CELLS
 
 
-cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count, bint turned) noexcept nogil:
+cdef struct LastText:  # see `crc_after_texts`
+    size_t size
+    uint32_t power
+
+
+cdef inline void bases_after(
+    uint32_t *crc, const uint8_t *packed, int64_t count, bint turned, LastText *last
+) noexcept nogil:
     """Update two CRCs with the letters of packed bases; if `turned`, with those of the reverse complement."""
     cdef uint8_t[CRC_ROOM] room
     cdef uint8_t *text = room + CRC_BEFORE
@@ -53,8 +61,7 @@ cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count
     while done < count:
         size = portion_of(count, done, turned, &at)
         crc_bases(packed + at // 2, size, turned, text)
-        crc[0] = crc_after(crc[0], text, size)
-        crc[1] = crc_after(crc[1], text, size)
+        crc_after_texts(crc, text, size, &last.size, &last.power)
         done += size
 
 
@@ -66,7 +73,7 @@ cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t 
     while done < count:
         size = portion_of(count, done, turned, &at)
         crc_qualities(qual + at, size, turned, text)
-        crc = crc_after(crc, text, size)
+        crc = crc_after_text(crc, text, size)
         done += size
     return crc
 
@@ -90,6 +97,7 @@ cdef class _Summer:
     cdef int16_t[LETTERS * LETTERS] place  # 1-based index of each tag among those that are summed; 0: it is not
     cdef Py_ssize_t wanted                 # number of tags that are summed
     cdef array.array found                 # for each of these tags, the address of the record's tag, or 0
+    cdef LastText last
     cdef dict groups                       # read group, or None → its number
     cdef array.array cells                 # for each number, CELLS of records that passed QC, and of those that failed
     cdef (const uint8_t *)[KNOWN] known    # some read groups …
@@ -123,9 +131,9 @@ cdef class _Summer:
         if flag & self.excluded or flag & self.required != self.required:
             return 0
         crc[0] = crc_byte(0xFFFFFFFF, flags)
-        crc[1] = crc_byte(crc_bytes(0xFFFFFFFF, record_name(r), record_name_length(r)), flags)
+        crc[1] = crc_byte(crc_after_text(0xFFFFFFFF, record_name(r), record_name_length(r)), flags)
         turned = self.turned and flag & REVERSE
-        bases_after(crc, record_seq(r), l_seq, turned)
+        bases_after(crc, record_seq(r), l_seq, turned, &self.last)
         qual = qualities_after(crc[0], record_qual(r), l_seq, turned)
         aux = self.tags_after(crc[0], r, long_cigar, &group)
         cell = self.cells_of(group) + (CELLS if flag & QCFAIL else 0)
