@@ -17,6 +17,19 @@ def known_parameters() {
     ]
 }
 
+// What is wrong with the parameters. One without a value is true.
+def mistakes_of_parameters() {
+    def flags = ['query', 'coverage']
+    def mistakes = (known_parameters() - flags).findAll { name -> params[name] == true }.collect { name -> "--${name}: give a value" }
+    if (!params.input) {
+        mistakes << "give --input samples.tsv, with the columns sample, and alignments or dataset"
+    }
+    if (!(params.batches.toString() ==~ /[1-9][0-9]*/)) {
+        mistakes << "--batches ${params.batches}: give a positive number"
+    }
+    return mistakes
+}
+
 // The rows of a sample sheet, in the format of the Snakemake workflow.
 def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
@@ -97,8 +110,9 @@ workflow {
     if (unknown) {
         log.warn("unknown parameters are ignored: ${unknown.join(', ')}; known parameters: ${known_parameters().join(', ')}")
     }
-    if (!params.input) {
-        error("give --input samples.tsv, with the columns sample, and alignments or dataset")
+    def mistakes = mistakes_of_parameters()
+    if (mistakes) {
+        error(mistakes.join('\n'))
     }
     given = channel.fromList(read_samples(params.input)).branch { row ->
         datasets: row.dataset

@@ -119,7 +119,7 @@ def test_stubs(here: Path, started: Callable[..., subprocess.CompletedProcess[st
     """nf-core's convention: a run that makes empty files."""
     (here / "x.bam").touch()
     write_sheet(here, ("S1", "x.bam"))
-    done = started("-stub-run", "--input", "samples.tsv", "--query", "--coverage", "--command", "true")
+    done = started("-stub-run", "--input", "samples.tsv", "--query", "--coverage", "--command", "echo")
     assert done.returncode == 0, done.stdout + done.stderr
     made = {str(path.relative_to(here / "results")) for path in (here / "results").rglob("*.*")}
     assert made == {
@@ -146,7 +146,10 @@ MISTAKES = (
 @pytest.mark.parametrize(
     ("rows", "messages"),
     [
-        (None, ["give --input samples.tsv", "unknown parameters are ignored: chunk-size"]),
+        (None, [
+            "give --input samples.tsv", "unknown parameters are ignored: chunk-size", "--regions: give a value",
+            "--batches 0: give a positive number",
+        ]),
         (WRONG, MISTAKES),
         ("S1\t\tnowhere.bam\n", ["nowhere.bam"]),
     ],
@@ -160,7 +163,9 @@ def test_what_is_wrong(
 ) -> None:
     if rows is not None:
         (here / "samples.tsv").write_text(f"sample\tdataset\talignments\n{rows}")
-    done = started(*(["--input", "samples.tsv"] if rows else ["--chunk-size", "256K"]))
+    done = started(
+        *(["--input", "samples.tsv"] if rows else ["--chunk-size", "256K", "--batches", "0", "--regions"])
+    )
     assert done.returncode == 1
     said = done.stdout + done.stderr
     assert [message for message in messages if message not in said] == []
