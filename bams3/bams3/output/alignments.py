@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
 BLOCKS = 32  # number of BGZF blocks that a thread compresses at a time
-AT_ONCE = 512  # number of records that are formatted as SAM at a time
+AT_ONCE = 2048  # number of records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
