@@ -60,6 +60,7 @@ def as_user(token: str) -> dict[str, str]:
 
 
 ROWS = [
+    ("odd", "S[1] S? *3.", "."),
     ("all", "*", "."),
     ("one", "S1", "."),
     ("both", "S1 S2", "."),
@@ -68,7 +69,7 @@ ROWS = [
 ]
 # User, dataset, and the status of its BAM, and of a ticket.
 SEEN = [
-    ("all", "S1", 200, 200), ("all", "S2", 200, 200), ("all", "S3", 404, 404),
+    ("odd", "S1", 404, 404), ("all", "S1", 200, 200), ("all", "S2", 200, 200), ("all", "S3", 404, 404),
     ("one", "S1", 200, 200), ("one", "S2", 404, 404), ("one", "S3", 404, 404), ("both", "S2", 200, 200),
     ("part", "S1", 403, 200), ("part", "S3", 404, 404), ("none", "S1", 404, 404),
     ("", "S1", 403, 403), ("", "S3", 403, 403), ("other", "S1", 401, 401), ("other", "S3", 401, 401),
@@ -208,6 +209,15 @@ WRONG = {
     f"{HEADING}\na\t{'0' * 64}\tS1\t.\nb\t{'0' * 64}\tS2\t.": "line 3: another line has the same token",
     "\udcff": "not UTF-8 text; save it as UTF-8",
 }
+
+
+def test_a_file_from_another_system(tmp_path: Path) -> None:
+    """A byte order mark, ends of lines, and capital digits do not matter."""
+    file = table(tmp_path / "tokens.tsv", *ROWS)
+    grants = Tokens(str(file)).grants()
+    text = file.read_text().replace(digest("all"), digest("all").upper()).replace("\n", "\r\n")
+    file.write_bytes(text.encode("utf-8-sig"))
+    assert Tokens(str(file)).grants() == grants
 
 
 @pytest.mark.parametrize("text", WRONG, ids=WRONG.values())

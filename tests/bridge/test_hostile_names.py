@@ -63,6 +63,18 @@ def test_a_server_gives_them_as_data(cohort: Path) -> None:
     assert page.headers["content-security-policy"].startswith("default-src 'self';")
 
 
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    """They do not keep a client from those of other datasets."""
+    header = b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c\xff\tLN:5000\n"
+    (tmp_path / "x.bam").write_bytes(hostile.bam(header, [("c\udcff", 5000)], [hostile.good()]))
+    for name in ("x", "x\udcff"):
+        convert(tmp_path / "x.bam", tmp_path / f"{name}.bams3")
+    http = client(tmp_path)
+    assert sorted(http.get("/datasets").json()) == ["x", "x\udcff"]
+    assert http.get("/datasets/x").json()["contigs"] == [["c\udcff", 5000, 1, 0]]
+    assert http.get("/reads/x").status_code == 200
+
+
 def test_a_mount_has_files_of_these_names(cohort: Path, tmp_path: Path) -> None:
     need("fusermount3")
     with nothing_made(tmp_path), mounted(cohort, at=tmp_path / "mnt") as folder:

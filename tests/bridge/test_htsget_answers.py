@@ -1,13 +1,17 @@
 """What htsget 1.3 says of every answer, whatever is asked for: statement by statement of the specification."""
 
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 from bams3.bridge import http_htsget, selection
-from htsget_client import asked, block_of, sam_of
+from bams3.dataset import layout
+from bams3.operations.convert import convert
+from htsget_client import asked, block_of, blocks_of, sam_of, ticket_of
 from served import client
 from starlette.testclient import TestClient
 
@@ -103,3 +107,61 @@ def test_preflight(http: TestClient, place: str) -> None:
     told = {"allow-origin": ORIGIN["origin"], "allow-headers": "authorization", "max-age": str(30 * 86_400)}
     assert {name: given.headers[f"access-control-{name}"] for name in told} == told
     assert http.get(place, headers=ORIGIN).headers["access-control-allow-origin"] == ORIGIN["origin"]
+
+
+PLACES = [
+    {"referenceName": "chr2", "start": 100, "end": 200},
+    {"referenceName": "chr1", "start": 500, "end": 900},
+]
+
+
+@pytest.mark.parametrize("query", [{}, {"regions": PLACES}, {"regions": PLACES[:1], "fields": ["POS"]}])
+def test_contigs_that_share_a_chunk(
+    http: TestClient, source: Path, query: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is the same as if each had its own."""
+    monkeypatch.setattr(layout, "MANY_CONTIGS", 1)
+    convert(source, tmp_path / "d.bams3", chunk_size="8M")
+    assert (tmp_path / "d.bams3/data/_contigs").is_dir()
+    found, wanted = (
+        sam_of(b"".join(blocks_of(each, ticket_of(each, "d", query))))
+        for each in (client(tmp_path / "d.bams3"), http)
+    )
+    assert found == wanted != []
+
+
+def test_reads_past_the_end_of_a_contig(tmp_path: Path) -> None:
+    records = [hostile.good(1, pos) for pos in (10, 4990, 90_000)]
+    (tmp_path / "x.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    convert(tmp_path / "x.bam", tmp_path / "x.bams3")
+    http = client(tmp_path / "x.bams3")
+    for query, number in [("", 3), ("&start=4995", 2), ("&start=6000", 1), ("&start=6000&end=90000", 0)]:
+        data = b"".join(blocks_of(http, ticket_of(http, "x", f"referenceName=chr2{query}&notags=XX")))
+        assert len(sam_of(data)) == number, query
+
+
+@pytest.mark.parametrize("more", [{}, {"fields": ["POS"]}])
+def test_urls_of_many_regions(http: TestClient, more: Any) -> None:
+    """They are short enough for proxies, and the blocks have the same records."""
+    places = random.Random(1).sample(range(990_000), 740)
+    regions = [{"referenceName": "chr1", "start": at, "end": at + 1 + at % 7} for at in places]
+    ticket = ticket_of(http, "d", {"regions": regions} | more)
+    assert max(len(part["url"]) for part in ticket["urls"] if part["url"].startswith("http")) < 6000
+    found = sam_of(b"".join(blocks_of(http, ticket)))
+    every = sam_of(
+        b"".join(blocks_of(http, ticket_of(http, "d", {"regions": [{"referenceName": "chr1"}]} | more)))
+    )
+    assert 0 < len(found) < len(every)
+    assert set(found) <= set(every)
+
+
+def test_head_of_a_block(http: TestClient) -> None:
+    """Its length is not known before its records are cut out."""
+    for query in ("referenceName=chr1&start=500&end=900", "fields=POS", ""):
+        (url,) = [
+            part["url"] for part in ticket_of(http, "d", query)["urls"] if part["url"].startswith("http")
+        ]
+        head, whole = http.head(url), http.get(url)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        assert head.headers.get("content-length", str(len(whole.content))) == str(len(whole.content))

@@ -1,5 +1,6 @@
 """Range requests and conditional requests, as RFC 9110 has them."""
 
+from email.utils import formatdate, parsedate_to_datetime
 from itertools import accumulate
 from typing import Any
 
@@ -84,7 +85,8 @@ def placed(text: str, size: int) -> range:
     return range(int(first), int(last) + 1)
 
 
-# Headers, and the status of a request with "Range: bytes=0-9" and without it. {e}: the ETag, in quotes.
+# Headers, and the status of a request with "Range: bytes=0-9" and without it. {e}: the ETag, in quotes; {date}: the
+# time of the content; {before}, {after}: a second before and after it.
 CONDITIONS = [
     ({}, 206, 200),
     ({"if-range": "{e}"}, 206, 200),
@@ -101,15 +103,27 @@ CONDITIONS = [
     ({"if-match": "W/{e}"}, 412, 412),
     ({"if-match": '"other"'}, 412, 412),
     ({"if-match": '"other"', "if-none-match": "{e}"}, 412, 412),
+    ({"if-modified-since": "{date}"}, 304, 304),
+    ({"if-modified-since": "{after}"}, 304, 304),
+    ({"if-modified-since": "{before}"}, 206, 200),
+    ({"if-modified-since": "{date}", "if-none-match": '"other"'}, 206, 200),
+    ({"if-modified-since": "yesterday"}, 206, 200),
+    ({"if-unmodified-since": "{date}"}, 206, 200),
+    ({"if-unmodified-since": "{before}"}, 412, 412),
+    ({"if-unmodified-since": "{before}", "if-match": "{e}"}, 206, 200),
+    ({"if-unmodified-since": "Fri, 99 Feb 99999 00:00:00 GMT"}, 206, 200),
 ]
 
 
 @pytest.mark.parametrize(("headers", "ranged", "plain"), CONDITIONS)
 def test_conditions(http: TestClient, data: bytes, headers: dict[str, str], ranged: int, plain: int) -> None:
     seen = http.head("/bam/d.bam").headers
-    headers = {
-        name: text.format(e=seen["etag"], date=seen["last-modified"]) for name, text in headers.items()
+    date = parsedate_to_datetime(seen["last-modified"]).timestamp()
+    dates = {
+        name: formatdate(date + more, usegmt=True)
+        for name, more in [("date", 0), ("before", -1), ("after", 1)]
     }
+    headers = {name: text.format(e=seen["etag"], **dates) for name, text in headers.items()}
     for more, wanted in [({"range": "bytes=0-9"}, ranged), ({}, plain)]:
         given = http.get("/bam/d.bam", headers=headers | more)
         assert given.status_code == wanted

@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import hostile
 import httpx2
 import numpy as np
 import pytest
@@ -24,6 +26,11 @@ from bams3 import open as open_dataset
 MARKUP = "%3Cimg%20src=x%20onerror=alert(1)%3E"
 TOKENS = {"all": ".", "part": "q:1-100"}  # and the regions of each
 NAMES = ["illumina_chr22_NA12878", "nanopore_NA12878"]
+BLANK = """() => {
+    const canvas = document.querySelector("#depth");
+    return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.every((value) => !value);
+}"""
+"""Whether nothing is drawn."""
 IGV = Path(__file__).parents[2] / "bams3/bams3/bridge/page/igv/igv.esm.min.js"
 
 
@@ -39,8 +46,20 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(datasets: Path) -> Iterator[str]:
-    with serving("--bigwigs", datasets, datasets) as server:
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of datasets: `named`, of contigs with odd names, and `empty`."""
+    folder = tmp_path_factory.mktemp("odd")
+    text = hostile.TEXT.replace(b"chr1", b"HLA-A*01:01").replace(b"chr2", b"a,b")
+    contigs = [("HLA-A*01:01", 1_000_000), ("a,b", 5000)]
+    for name, records in {"named": [hostile.good(0), hostile.good(1)], "empty": []}.items():
+        (folder / f"{name}.bam").write_bytes(hostile.bam(text, contigs, records))
+        convert(folder / f"{name}.bam", folder / f"{name}.bams3")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(datasets: Path, odd: Path) -> Iterator[str]:
+    with serving("--bigwigs", datasets, datasets, odd) as server:
         yield server.url
 
 
@@ -94,6 +113,44 @@ def test_reads_and_depth_of_a_deep_link(opened: Callable[..., Any], url: str) ->
     assert page.get_attribute("#wig", "href") == f"{url}/bigwig/{NAMES[0]}.bw"
 
 
+@pytest.mark.usefixtures("igv")
+@pytest.mark.parametrize(
+    ("locus", "shown"),
+    [
+        ("HLA-A*01:01:51-150", "HLA-A*01:01:51-150"),
+        ("{HLA-A*01:01}:-1.5k", "HLA-A*01:01:1-1,500"),
+        ("HLA-A*01:01:0.9995M-", "HLA-A*01:01:999,500-1,000,000"),
+        ("a,b:", "a,b:1-5,000"),
+    ],
+)
+def test_regions_are_written_as_in_samtools(opened: Callable[..., Any], locus: str, shown: str) -> None:
+    """Of contigs with any names; igv.js shows the same, and the address leads there again."""
+    expect = pytest.importorskip("playwright.sync_api").expect
+    page = opened(f"?{urlencode({'dataset': 'named', 'locus': locus})}")
+    page.wait_for_selector("#igv canvas", state="attached")
+    for _ in range(2):
+        expect(page.locator(".igv-search-input")).to_have_value(shown, timeout=60_000)
+        assert page.input_value("#locus") == shown
+        page.reload()
+
+
+@pytest.mark.usefixtures("igv")
+def test_nothing_stays_of_an_earlier_dataset(opened: Callable[..., Any]) -> None:
+    page = opened(f"?dataset={NAMES[0]}")
+    page.wait_for_selector("#igv canvas", state="attached")
+    page.select_option("#dataset", "named")
+    page.wait_for_url("**/?dataset=named&locus=*")
+    page.wait_for_selector(f".igv-track-label:has-text('{NAMES[0]}')", state="detached")
+    page.wait_for_selector(".igv-track-label:has-text('named')", state="attached")
+    assert page.locator(".igv-search-input").count() == 1
+    assert not page.evaluate(BLANK)
+    page.select_option("#dataset", "empty")
+    page.wait_for_selector("#reading:has-text('No read has a position')")
+    assert page.evaluate(BLANK)
+    assert page.locator("#igv canvas").count() == 0
+    assert (page.input_value("#locus"), page.url.partition("?")[2]) == ("", "dataset=empty")
+
+
 def test_a_click_goes_there_and_the_address_follows(opened: Callable[..., Any]) -> None:
     page = opened(without_igv=True)
     page.wait_for_selector("#depth[data-done=true]")
@@ -136,6 +193,9 @@ def test_a_bigwig_file_that_is_replaced(datasets: Path, tmp_path: Path) -> None:
         (f"?dataset={NAMES[0]}&locus=chrQ:1-2", "no such contig"),
         (f"?dataset={MARKUP}", "404: no such dataset"),
         (f"?dataset={NAMES[0]}&locus={MARKUP}:1-2", "no such contig"),
+        (f"?dataset={NAMES[0]}&locus=q:99999999-", "past the end of the contig, which has "),
+        (f"?dataset={NAMES[0]}&locus=q:2000-1000", "the start is past the end"),
+        (f"?dataset={NAMES[0]}&locus=q:x-2", "write a region as in chr1:1,000-2,000 or chr1:1M-2M"),
     ],
 )
 def test_what_is_not_there_is_said(opened: Callable[..., Any], query: str, said: str) -> None:

@@ -169,6 +169,17 @@ def test_an_index_is_written(folder: Path, tmp_path: Path, command: str, name: s
     assert os.listdir(out.parent) == [name]
 
 
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+def test_an_index_that_is_named(folder: Path, tmp_path: Path, kind: str) -> None:
+    """As in samtools, its suffix tells its kind."""
+    index = tmp_path / f"index.{kind}"
+    for name in ("x.bam", f"x.bam##idx##{index}"):
+        assert main(["query", "--write-index", "-o", str(tmp_path / name), "d.bams3", "chr4"]) == 0
+    assert sorted(os.listdir(tmp_path)) == [f"index.{kind}", "x.bam"]  # the first one's index is old
+    pysam.samtools.index(*["-c"] * (kind == "csi"), "-o", str(tmp_path / "theirs"), str(tmp_path / "x.bam"))
+    assert index.read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
 def test_an_index_is_not_replaced_unasked(folder: Path, tmp_path: Path) -> None:
     out, index = tmp_path / "x.bam", tmp_path / "x.bam.csi"
     index.write_text("of another")

@@ -27,7 +27,7 @@ from bams3.operations.merge import merge
 from bams3.operations.repair import repair
 from bams3.operations.verify import verify
 from bams3.select.filters import Expression
-from bams3.select.query import RecordFilter, count, query, reads
+from bams3.select.query import RecordFilter, batch, count, query, reads
 from bams3.select.schema import RECORD_FIELDS
 from fuzz.mutate import edit_footer, footer_of, lies, with_footer
 from hypothesis import given, settings
@@ -105,6 +105,8 @@ def check_all(path: Path, contigs: Any, records: list[bytes], folder: Path) -> N
     assert records_of(readers[0]) == b"".join(sorted(records, key=hostile.coordinate))
     assert list(verify(readers[0], path)) == []
     assert readers[0].counts == readers[1].counts
+    batches = (batch(readers[0], None, EVERYTHING, number, 3) for number in (1, 2, 3))
+    assert b"".join(map(records_of, batches)) == records_of(readers[0])
     ours, theirs = (bams3.open(folder / f"{name}.bams3") for name in ("joined", "plain"))
     fields = [*RECORD_FIELDS, "[NM]", "[MD]", "[zz]"]
     regions = [None, *((name, 0, max(length, 1)) for name, length in contigs)]

@@ -173,13 +173,13 @@ def read_query(data: bytes) -> None:
 
 
 def read_http(data: bytes) -> None:
-    names = ("range", "if-range", "if-match", "if-none-match")
+    names = ("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
     headers = dict(zip(names, data.decode("latin-1").split("\n"), strict=False))
     ranges = http_ranges.ranges_of(headers, 1000, "tag")
     for start, end in ranges or ():
         if not 0 <= start < end <= 1000:
             raise AssertionError(f"{start}-{end} is no range")
-    http_ranges.status_of_conditions(headers, "tag")
+    http_ranges.status_of_conditions(headers, "tag", 1e9)
     if Signer().value(data.decode("latin-1")) is not None:
         raise AssertionError("a ticket that nobody signed")
     if ranges is None:

@@ -293,6 +293,7 @@ def test_impossible_sums(what: str) -> None:
 REFUSED = {
     "-t N": "give names of tags", "-t *,N!": "give names of tags", "-N 5": "samtools checksum -N N -",
     "-z nothing": "Unrecognised keyword nothing", "-o {dataset}/data/x": "must not contain other files",
+    "-m": "not an output of checksum -o",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pysam
 import pytest
 from bams3.dataset.reader import DatasetReader
@@ -79,6 +80,17 @@ def test_what_a_receipt_says(folder: Path, run: Run) -> None:
     assert well == "x.bams3: 3333 records in 1 chunks, no problems found"
     for told in ("x.bam ", md5, identity[:16], header[:16], "3333 records", document["time"], "receipt.json"):
         assert told in line
+
+
+def test_a_file_without_reads(tmp_path: Path, run: Run) -> None:
+    bam, dataset = tmp_path / "x.bam", tmp_path / "x.bams3"
+    bam.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, []))
+    bams3.convert(bam, dataset)
+    assert run("verify", "--against", bam, "--receipt", tmp_path / "r.json", dataset)[0] == 0
+    document = json.loads((tmp_path / "r.json").read_text())
+    for name, options in (("sums", "-v"), ("all_sums", "-va")):
+        zero, theirs = sums_in(document[name]), printed_by_samtools(bam, options)["all"]
+        assert zero == {"all": ["0", *(f"{int(value, 16):08x}" for value in theirs[1:])]}
 
 
 def test_datasets_of_earlier_versions(tmp_path: Path, run: Run) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +31,10 @@ class Grant(NamedTuple):
 
     def allows(self, name: str) -> bool:
         """Whether anything of a dataset may be seen."""
-        return any(fnmatchcase(name, pattern) for pattern in self.datasets)
+        return any(
+            re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL)
+            for pattern in self.datasets
+        )
 
     def places(self, references: Sequence[tuple[str, int]]) -> list[Region] | None:
         """Return the regions that may be seen, merged; None means all records.
@@ -85,7 +87,7 @@ class Tokens:
 
 def _grants(path: Path) -> dict[str, Grant]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip()]
@@ -96,6 +98,7 @@ def _grants(path: Path) -> dict[str, Grant]:
         if len(row) != len(COLUMNS) or not all(map(str.strip, row)):
             raise UsageError(f"{path}, line {number}: give {len(COLUMNS)} values, separated by tabs")
         user, digest, datasets, regions = row
+        digest = digest.strip().lower()
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError(
                 f"{path}, line {number}: the second value must be the SHA-256 of a token, 64 "

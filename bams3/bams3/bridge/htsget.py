@@ -48,19 +48,18 @@ class Query(NamedTuple):
         """Return the requested regions in a dataset with these references, (name, length). Raises HtsgetError."""
         if self.intervals is None:
             return None
-        known = {name: (number, length) for number, (name, length) in enumerate(references)}
+        known = {name: number for number, (name, _) in enumerate(references)}
         return [region for each in self.intervals for region in _regions(each, known)]
 
 
-def _regions(interval: Interval, known: Mapping[str, tuple[int, int]]) -> list[Region]:
+def _regions(interval: Interval, known: Mapping[str, int]) -> list[Region]:
     name, start, end = interval
     if name == "*":
         return [UNPLACED]
     if name not in known:
         raise HtsgetError("NotFound", f"no reference {name!r}")
-    number, length = known[name]
-    first, last = min(start or 0, LAST), length if end is None else min(end, LAST)
-    return [Region(number, first, last)] if first < last else []  # nothing overlaps an empty interval
+    first, last = min(start or 0, LAST), LAST if end is None else min(end, LAST)
+    return [Region(known[name], first, last)] if first < last else []  # nothing overlaps an empty interval
 
 
 def of_url(parameters: Sequence[tuple[str, str]]) -> Query:

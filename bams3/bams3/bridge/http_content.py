@@ -81,7 +81,7 @@ async def answer(request: Request, content: Content, media_type: str, work: Work
         "last-modified": formatdate(content.modified, usegmt=True),
         "cache-control": "private, no-cache",  # may be cached, but must be revalidated
     }
-    if (status := status_of_conditions(request.headers, content.etag)) != 200:
+    if (status := status_of_conditions(request.headers, content.etag, content.modified)) != 200:
         return Response(status_code=status, headers=headers)
     is_get = request.method == "GET"
     ranges = ranges_of(request.headers, content.size, content.etag) if is_get else None

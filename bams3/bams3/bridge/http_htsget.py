@@ -131,7 +131,9 @@ class Htsget:
         if len(part) == len(Bytes._fields):
             return await answer(request, selection.content_of(served, Bytes(*part)), MEDIA_TYPE, self._work)
         if request.method == "HEAD":
-            return Response(media_type=MEDIA_TYPE)
+            found = Response(media_type=MEDIA_TYPE)
+            del found.headers["content-length"]  # that of the records is not known before they are cut out
+            return found
         user = request.scope.get("user")
         if len(part) == len(Cut._fields):
             numbers, regions, visible = part

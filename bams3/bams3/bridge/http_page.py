@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -52,7 +52,7 @@ class Page:
 
     async def names(self, request: Request) -> Response:
         """Answer with the names of the datasets that the client may see."""
-        return JSONResponse(await self._work.do(partial(self._names, request)))
+        return _json(await self._work.do(partial(self._names, request)))
 
     def _names(self, request: Request) -> list[str]:
         grant = self._access.grant(request)
@@ -60,7 +60,7 @@ class Page:
 
     async def dataset(self, request: Request) -> Response:
         """Answer with a description of a dataset."""
-        return JSONResponse(await self._work.do(partial(self._dataset, request)))
+        return _json(await self._work.do(partial(self._dataset, request)))
 
     def _dataset(self, request: Request) -> dict[str, Any]:
         served = self._whole(request)
@@ -95,6 +95,11 @@ class Page:
 
     def _whole(self, request: Request) -> Served:
         return self._access.whole(request, self._library, request.path_params["name"])
+
+
+def _json(value: Any) -> Response:
+    """A JSON response in ASCII: a name that is not UTF-8 could not be encoded otherwise."""
+    return Response(json.dumps(value, separators=(",", ":")), media_type="application/json")
 
 
 def _bins(request: Request) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 MOST = 64
 """The most ranges of one request."""
@@ -38,13 +39,30 @@ def ranges_of(headers: Mapping[str, str], size: int, etag: str) -> list[Range] |
     return found if len(found) <= MOST else []
 
 
-def status_of_conditions(headers: Mapping[str, str], etag: str) -> int:
-    """Return 412 if If-Match does not match the content, 304 if If-None-Match does, otherwise 200."""
-    if (text := headers.get("if-match")) is not None and not _names(text, etag, weakly=False):
+def status_of_conditions(headers: Mapping[str, str], etag: str, modified: float) -> int:
+    """Return 412 if the client does not want the content in this state, 304 if it already has it, otherwise 200.
+
+    Conditions on the time, `modified`, count only if there are none on the ETag.
+    """
+    if (text := headers.get("if-match")) is not None:
+        if not _names(text, etag, weakly=False):
+            return 412
+    elif _is_newer(modified, headers.get("if-unmodified-since")):
         return 412
-    if (text := headers.get("if-none-match")) is not None and _names(text, etag, weakly=True):
+    if (text := headers.get("if-none-match")) is not None:
+        if _names(text, etag, weakly=True):
+            return 304
+    elif _is_newer(modified, headers.get("if-modified-since")) is False:
         return 304
     return 200
+
+
+def _is_newer(modified: float, text: str | None) -> bool | None:
+    """Whether a time, in whole seconds, is after that of a header; None if the header has none."""
+    try:
+        return None if text is None else int(modified) > parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _names(text: str, etag: str, *, weakly: bool) -> bool:

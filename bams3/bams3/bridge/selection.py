@@ -20,6 +20,7 @@ from bams3.select.query import Intervals, RecordFilter, inside, partial_records,
 Item = TypeVar("Item")
 NOWHERE: Intervals = array("q"), array("q")
 LARGEST = 256 << 20  # bytes of a block, at most, unless a single row group or chunk has more
+REGIONS = 400  # regions of a block, at most, in the same way: its URL has them, and proxies accept 8 KiB
 
 
 class Bytes(NamedTuple):
@@ -77,7 +78,7 @@ def whole_records(
         if whole:
             yield from _joined(served.bam.place(each.number) for each in run)
         else:
-            for some in _within(run, lambda each: each.size):
+            for some in _within(run, lambda each: _weight(each.size, len(each.regions) + len(each.visible))):
                 places = {place for each in some for place in each.regions}
                 here = None if visible is None else {place for each in some for place in each.visible}
                 yield Cut(
@@ -101,7 +102,7 @@ def _touched(
     served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
 ) -> Iterator[_Touched]:
     for group, intervals in row_group_jobs(served.dataset, regions, RecordFilter(), by_index=True):
-        number = served.numbers[group.chunk.path, group.number]
+        number = served.numbers[group.path, group.number]
         reference = served.bam.row_groups.places[number][0].reference_id
         whole, seen = inside(group, intervals), NOWHERE
         if visible is not None:
@@ -117,18 +118,23 @@ def _touched(
         yield _Touched(number, group.zone.bytes, whole, *places)
 
 
-def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Divide items into runs of at most `LARGEST` bytes, or of a single item."""
+def _within(items: Iterable[Item], weight: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Divide items into runs with a weight of at most `LARGEST` together, or of a single item."""
     held: list[Item] = []
     total = 0
     for item in items:
-        if held and total + size(item) > LARGEST:
+        if held and total + weight(item) > LARGEST:
             yield held
             held, total = [], 0
         held.append(item)
-        total += size(item)
+        total += weight(item)
     if held:
         yield held
+
+
+def _weight(size: int, regions: int) -> int:
+    """What a part of a block weighs: its bytes, or more if it has many regions."""
+    return max(size, regions * (LARGEST // REGIONS))
 
 
 def records(
@@ -140,7 +146,10 @@ def records(
         each for each in _chunks(served, regions)
         if visible is None or any(_touches(place, index[each[0] : each[0] + 1]) for place in visible)
     )  # fmt: skip
-    for some in _within(wanted, lambda each: sum(zone.bytes for zone in index[each[0]].zones)):
+    for some in _within(
+        wanted,
+        lambda each: _weight(sum(zone.bytes for zone in index[each[0]].zones), len(each[1])),
+    ):
         first, last = some[0][0], some[-1][0] + 1
         places = None if regions is None else merge_regions(set().union(*(here for _, here in some)))
         seen = None if visible is None else [each for each in visible if _touches(each, index[first:last])]
@@ -163,7 +172,7 @@ def _chunks(served: Served, regions: Sequence[Region] | None) -> Iterator[tuple[
         return
     numbers = {entry.path: number for number, entry in enumerate(index)}
     jobs = row_group_jobs(served.dataset, regions, RecordFilter(), by_index=True)
-    for path, of_chunk in groupby(jobs, key=lambda job: job[0].chunk.path):
+    for path, of_chunk in groupby(jobs, key=lambda job: job[0].path):
         number = numbers[path]
         places = {place for _, intervals in of_chunk for place in zip(*intervals, strict=True)}
         yield number, {Region(index[number].reference_id, start, end) for start, end in places}

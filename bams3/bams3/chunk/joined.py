@@ -133,6 +133,11 @@ class ContigRowGroup(RowGroup):
         Columns.__init__(self, _Encoded(self), zone.records, zone.bytes)
 
     @property
+    def path(self) -> str:
+        """The path of its chunk and the contig, as in the dataset's `index`."""
+        return f"{self.chunk.path}#{self._reference_id}"
+
+    @property
     def stored_reference_id(self) -> int:
         """The reference id in the dataset that the chunk was written for."""
         return self._reference_id

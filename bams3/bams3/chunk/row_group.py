@@ -56,6 +56,11 @@ class RowGroup(Columns):
         super().__init__(self._stored, zone.records, zone.bytes)
 
     @property
+    def path(self) -> str:
+        """The path of its chunk, as in the dataset's `index`."""
+        return self.chunk.path
+
+    @property
     def reference_id(self) -> int:  # type: ignore[override]
         """The reference id of every record; −1: no position."""
         stored, numbers = self.stored_reference_id, self.chunk.numbers

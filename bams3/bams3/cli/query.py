@@ -65,7 +65,7 @@ def _query(argv: list[str]) -> int:
     from bams3.dataset.opening import inputs_of
 
     inputs, words = inputs_of([args.dataset, *args.words])
-    args.output_fmt = args.output_fmt or ("bam" if args.fast else _format_of(args.output, "sam"))
+    _name_output(args, "bam" if args.fast else "sam")
     _extract(inputs, words, args)
     return 0
 
@@ -103,7 +103,7 @@ def _to_bam(argv: list[str]) -> int:
         if not words:
             options.error("give the file to write, after the dataset or with -o")
         args.output, *words = words
-    args.output_fmt = args.output_fmt or _format_of(args.output, "bam")
+    _name_output(args, "bam")
     _extract(inputs, words, args, ["bams3", "to-bam", *argv])
     return 0
 
@@ -160,6 +160,12 @@ def _add_extraction(options: ArgumentParser, output: Options, level: str = "--le
     add_help(options)
 
 
+def _name_output(args: Any, default: str) -> None:
+    """Split FILE##idx##INDEX, as samtools does, and infer the format from the name of FILE."""
+    args.output, _, args.index = args.output.partition("##idx##")
+    args.output_fmt = args.output_fmt or _format_of(args.output, default)
+
+
 def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] | None = None) -> None:
     """Run query or to-bam on the `inputs`. `texts`: the regions. `program`: the arguments for an @PG line."""
     from bams3.dataset.layout import HEADER, INDEX
@@ -176,7 +182,8 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
     if args.write_index:
         from bams3.output.alignments import index_name
 
-        refuse_inputs(index_name(args.output, args.output_fmt), *given)
+        args.index = args.index or index_name(args.output, args.output_fmt)
+        refuse_inputs(args.index, *given)
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
     words = passed_on(args)
     bed = args.regions_file
@@ -209,7 +216,7 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
             blocks, dataset.header, args.output, format=args.output_fmt, workers=shared, reference=args.reference,
             with_header=args.with_header or args.header_only, level=1 if args.fast else args.level,
             pg_line=program_line(dataset.header, program) if args.pg and program else None,
-            overwrite=args.overwrite, write_index=args.write_index,
+            overwrite=args.overwrite, index=args.index if args.write_index else None,
         )  # fmt: skip
 
 

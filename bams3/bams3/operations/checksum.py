@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bams3.bam.flags import NAMES
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.sums import DEFAULT, KEPT, MODULUS, Summed, Sums, together
-from bams3.errors import SourceError
+from bams3.errors import SourceError, UsageError
 from bams3.parallel.workers import in_order, watched
 from bams3.shown import field
 
@@ -138,9 +139,13 @@ def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
 
 
 def merged(options: Sequence[str], sources: Sequence[str]) -> Iterator[bytes]:
-    """Yield the output of `samtools checksum --merge` for files. If it fails, raises SourceError with its message."""
+    """Yield the output of `samtools checksum --merge` for files. If it fails, raises SourceError with its message.
+    Raises UsageError for a folder."""
     from bams3.sources.process import SamtoolsProcess
 
+    for source in sources:
+        if os.path.isdir(source):  # samtools would find nothing in it
+            raise UsageError(f"{source}: not an output of checksum -o; write one, and merge that")
     command = ["checksum", *options, "-o", "/dev/stdout", "--", *sources]
     with closing(SamtoolsProcess(command, sources[0], "samtools checksum failed")) as process:
         while part := process.stdout.read(_SIZE):
@@ -182,15 +187,19 @@ def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, d
     The read group None stands for the records without one. The sums depend on the order of the records, so samtools
     computes them, as in `of_records`.
     """
-    lines = of_records(dataset, ["-a", "-T"], None, workers).decode("utf-8", "surrogateescape").split("\n")
+    # -v: the first two rows are always those for all records, and for the records without a read group.
+    lines = (
+        of_records(dataset, ["-a", "-T", "-v"], None, workers).decode("utf-8", "surrogateescape").split("\n")
+    )
     heading, *rows = (line.split("\t") for line in lines[lines.index("") + 1 : -1])
     return [
         (
-            None if (number, group) == (1, "-") else group,
+            None if number == 1 else group,
             {"count": int(count)}
             | {name: f"{int(value, 16):08x}" for name, value in zip(heading[3:], values, strict=True)},
         )
         for number, (group, _, count, *values) in enumerate(rows)
+        if number == 0 or int(count)
     ]
 
 

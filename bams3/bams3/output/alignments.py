@@ -42,7 +42,7 @@ def write_alignments(
     pg_line: bytes | None = None,
     reference: str | None = None,
     overwrite: bool = True,
-    write_index: bool = False,
+    index: str | None = None,
 ) -> None:
     """Write blocks of records in order.
 
@@ -68,8 +68,9 @@ def write_alignments(
         FASTA file against which a CRAM is compressed. Without it, the CRAM stores its bases itself.
     overwrite
         Replace `out` if it exists, and remove its indexes.
-    write_index
-        Write an index as `samtools view --write-index` does. `out` must be the path of a local file.
+    index
+        Path of an index to write: BAI if it ends so, otherwise as `samtools view --write-index` does. `out` must be the
+        path of a local file.
 
     Raises
     ------
@@ -78,8 +79,8 @@ def write_alignments(
     OSError
         If writing fails.
     """
-    if write_index:
-        with _index_of(out, format, overwrite):
+    if index is not None:
+        with _index_of(out, format, index, overwrite):
             write_alignments(
                 blocks, header, out, format=format, with_header=True, level=level, workers=workers, pg_line=pg_line,
                 reference=reference, overwrite=overwrite,
@@ -104,19 +105,18 @@ def write_alignments(
 
 
 def index_name(out: str, format: str) -> str:
-    """Return the name of the index that `write_alignments` writes next to `out`."""
+    """Return the name of the index that `samtools view --write-index` writes next to `out`."""
     return out + _INDEXES[format][0]
 
 
 @contextmanager
-def _index_of(out: str | BinaryIO, format: Format, overwrite: bool) -> Iterator[None]:
+def _index_of(out: str | BinaryIO, format: Format, name: str, overwrite: bool) -> Iterator[None]:
     """Context manager: at the end, index the file that was written."""
     from bams3.sources.process import SamtoolsProcess
 
     if not isinstance(out, str) or is_remote(out) or out == "-" or is_special(out):
         raise UsageError("an index needs a local output file; give its name")
-    name = index_name(out, format)
-    options = ["-c"] if name.endswith(".csi") else []
+    options = [] if format == "cram" or name.endswith(".bai") else ["-c"]
     with open_output(name, overwrite=overwrite) as index:
         yield
         command = ["index", *options, "-o", "/dev/stdout", out]

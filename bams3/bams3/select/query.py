@@ -175,7 +175,7 @@ def batch(
     It is the `number`-th (from 1) of `of` runs, which are about equal in bytes. Every record that `query` yields is in
     exactly one of these batches.
     """
-    read = {group.chunk.path for group, _ in row_group_jobs(dataset, regions, record_filter)}
+    read = {group.path for group, _ in row_group_jobs(dataset, regions, record_filter)}
     chunks = [entry for entry in dataset.index if entry.path in read]
     return dataset.only(layout.batch(chunks, [entry.size for entry in chunks], number, of))
 

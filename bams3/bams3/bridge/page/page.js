@@ -8,7 +8,7 @@ const EDGE = { left: 46, bottom: 22, top: 8 };
 let dataset = null; // what the server says of it
 let track = null; // {contig, length, bin, means, done}: the depth that is drawn
 let stop = new AbortController(); // of the depth that is being read
-let browser = null; // igv's
+let browser = null; // a promise of igv's
 let at = null; // the position under the pointer
 
 function fail(error) {
@@ -31,21 +31,32 @@ async function ask(path, options) {
 }
 
 function parse(text) { // a region as samtools writes it: 1-based, closed
-  const [, contig, start, end] = /^(.*?)(?::([\d,]+)(?:-([\d,]+))?)?$/.exec(text.trim());
-  const whole = dataset.contigs.find(([name]) => name === text.trim()); // names may have colons
-  const found = whole ?? dataset.contigs.find(([name]) => name === contig);
-  if (!found) throw new Error(`${text}: no such contig in ${dataset.name}`);
-  if (whole || !start) return { contig: found[0], length: found[1], start: 0, end: found[1] };
-  const first = Number(start.replaceAll(",", "")) - 1;
-  const last = end ? Number(end.replaceAll(",", "")) : first + WINDOW;
-  return { contig: found[0], length: found[1], start: Math.max(first, 0), end: Math.min(last, found[1]) };
+  const contigs = new Map(dataset.contigs);
+  const asked = text.trim(); // names may have colons
+  const [, braced, named, places = ""] = contigs.has(asked) ? [, , asked] : /^(?:\{(.*)\}|(.*?))(?::([^:]*))?$/s.exec(asked);
+  const contig = braced ?? named;
+  if (!contigs.has(contig)) throw new Error(`${asked}: no such contig in ${dataset.name}`);
+  const length = contigs.get(contig);
+  const [, start, dash, end] = /^([^-]*)(-?)([^-]*)$/.exec(places) ?? [, "?"];
+  const first = start ? placed(start) - 1 : 0;
+  const last = end ? placed(end) : start && !dash ? first + WINDOW : length;
+  if (Number.isNaN(first + last)) throw new Error(`${asked}: write a region as in chr1:1,000-2,000 or chr1:1M-2M`);
+  if (first >= length) throw new Error(`${asked}: past the end of the contig, which has ${number.format(length)} bp`);
+  if (first >= last) throw new Error(`${asked}: the start is past the end`);
+  return { contig, length, start: Math.max(first, 0), end: Math.min(last, length) };
+}
+
+function placed(text) { // a position such as 1,000 or 1.5M; NaN if it is none
+  const [, digits, unit] = /^(\d[\d,]*(?:\.\d+)?)([kmg]?)$/i.exec(text) ?? [];
+  return digits ? Math.round(Number(digits.replaceAll(",", "")) * { k: 1e3, m: 1e6, g: 1e9, "": 1 }[unit.toLowerCase()]) : NaN;
 }
 
 const written = (region) => `${region.contig}:${number.format(region.start + 1)}-${number.format(region.end)}`;
 
-function remember(locus) {
-  history.replaceState(null, "", `?${new URLSearchParams({ dataset: dataset.name, locus: locus.replaceAll(",", "") })}`);
-  $("locus").value = locus;
+function remember(region) {
+  const locus = `${region.contig}:${region.start + 1}-${region.end}`;
+  history.replaceState(null, "", `?${new URLSearchParams({ dataset: dataset.name, locus })}`);
+  $("locus").value = written(region);
 }
 
 async function open(name, locus) {
@@ -67,7 +78,15 @@ async function open(name, locus) {
   dataset.wig = dataset.bigwig ? wig : null;
   $("bigwig").hidden = !dataset.wig;
   $("wig").href = $("wig").textContent = wig;
-  browser = null;
+  stop.abort(); // nothing of an earlier dataset stays
+  if (browser) Promise.all([library(), browser]).then(([igv, earlier]) => igv.removeBrowser(earlier)).catch(fail);
+  track = browser = null;
+  $("depth").width = $("depth").width;
+  $("igv").replaceChildren();
+  $("locus").value = locus ?? "";
+  $("error").hidden = true;
+  $("reading").textContent = filled.length ? "Click a position to see its reads." : "No read has a position.";
+  history.replaceState(null, "", `?${new URLSearchParams({ dataset: name })}`);
   if (locus) await show(parse(locus));
   else if (filled.length) await show(parse(filled[0][0]));
 }
@@ -78,7 +97,7 @@ async function show(region) {
     $("contig").append(new Option(region.contig, region.contig));
   }
   $("contig").value = region.contig;
-  remember(written(region));
+  remember(region);
   if (track?.of !== dataset || track.contig !== region.contig) measure(region.contig, region.length).catch(fail);
   track.shown = region;
   draw();
@@ -198,6 +217,7 @@ async function reads(region) {
   const name = encodeURIComponent(dataset.name);
   const bam = new URL(`bam/${name}.bam`, document.baseURI).href;
   $("link").href = $("link").textContent = bam;
+  const shown = dataset;
   let igv;
   try {
     igv = await library();
@@ -205,27 +225,32 @@ async function reads(region) {
     $("no-igv").hidden = false;
     return;
   }
-  const locus = written(region).replaceAll(",", "");
+  if (shown !== dataset) return; // another one was chosen meanwhile
+  const { contig, start, end } = region;
+  // In igv.js, positions follow the first colon, even if the contig has a colon in its name, unless there are tabs.
+  const locus = contig.includes(":") ? `${contig}\t${start + 1}\t${end}` : `${contig}:${start + 1}-${end}`;
   if (browser) {
-    await browser.search(locus);
+    await (await browser).search(locus);
     return;
   }
-  $("igv").replaceChildren();
   const records = new URL(`reads/${name}`, document.baseURI).href; // exactly those that are shown
   const sizes = new File(dataset.contigs.map(([contig, length]) => `${contig}\t${length}\n`), "chrom.sizes");
   const alignments = { type: "alignment", sourceType: "htsget", format: "bam", name: dataset.name, url: records, headers: credentials(), height: 400 };
   const depths = { type: "wig", format: "bigwig", name: "bigWig", url: dataset.wig, headers: credentials(), height: 60 };
-  browser = await igv.createBrowser($("igv"), {
+  const place = document.createElement("div"); // igv.js would add itself to what an earlier one has left
+  $("igv").replaceChildren(place);
+  browser = igv.createBrowser(place, {
     reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
     loadDefaultGenomes: false,
+    search: false, // igv.js would send what it does not know to igv.org
     locus,
     tracks: dataset.wig ? [depths, alignments] : [alignments],
   });
-  browser.on("locuschange", (frames) => {
+  (await browser).on("locuschange", (frames) => {
     const [frame] = frames;
-    if (!track || frame.chr !== track.contig) return;
+    if (!track || track.of !== shown || frame.chr !== track.contig) return;
     track.shown = { ...track.shown, start: Math.max(Math.floor(frame.start), 0), end: Math.min(Math.ceil(frame.end), track.length) };
-    remember(written(track.shown));
+    remember(track.shown);
     draw();
   });
 }
