@@ -54,7 +54,7 @@ def test_the_dataset_is_that_of_samtools_merge(given: list[Input], options: set[
         try:
             convert(folder / "expected.bam", folder / "expected", **SIZE)
         except SourceError:  # its contigs have another order than the header that comes of it
-            with pytest.raises(SourceError, match="its contigs are not in the order"):
+            with pytest.raises(SourceError, match=r"its contigs are not in the order.* pipe the output"):
                 merge_inputs(_as_given(paths, given), folder / "merged", **chosen)
             return
         merge_inputs(_as_given(paths, given), folder / "merged", **chosen)
@@ -254,6 +254,9 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     before = contents(one)
     with pytest.raises(UsageError, match="both an input and the output"):
         merge_inputs([one, one], one, overwrite=True)
+    with pytest.raises(UsageError, match="which is an input"):
+        merge_inputs([next(one.rglob("*.chunk")), tmp_path / "one.bam"], one, overwrite=True)
+    assert "-f is not supported: OUT is the last argument" in fails(run("merge", "-f", tmp_path / "x", one))
     two = _dataset(tmp_path, "two", [(0, 7)])
     with pytest.raises(DatasetError, match="is a complete dataset; use --overwrite"):
         merge_inputs([one], two)

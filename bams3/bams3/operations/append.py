@@ -26,7 +26,7 @@ from bams3.operations.earlier import Earlier
 from bams3.operations.merge import MANY_INPUTS, loss_of, open_input, take
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
-from bams3.operations.places import same_place
+from bams3.operations.places import lies_in
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.messages import show
@@ -71,7 +71,7 @@ def append(
         If the dataset is one of the inputs.
     """
     name, names, threads = uri_of(dataset), [uri_of(each) for each in inputs], worker_count(workers)
-    if any(same_place(each, name) for each in names):
+    if any(lies_in(each, name) for each in names):
         raise UsageError(f"{name}: this is both the dataset and an input; give other inputs")
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed

@@ -25,7 +25,7 @@ from bams3.operations.merge_input import MergeInput
 from bams3.operations.merged_batch import Shares, merged_part
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
-from bams3.operations.places import same_place
+from bams3.operations.places import refuse_in_place, same_place
 from bams3.operations.windows import part_name
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
@@ -96,6 +96,7 @@ def merge_inputs(
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     if any(same_place(name, uri_of(dataset)) for name in names):
         raise UsageError(f"{dataset}: both an input and the output; to add to a dataset, use bams3 append")
+    refuse_in_place(names, uri_of(dataset))
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
