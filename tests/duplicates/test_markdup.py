@@ -161,11 +161,17 @@ def pair(**tags: bytes | int) -> bytes:
 
 
 REFUSED = {
-    "no MC": ([pair(ms=5)], "read r1 has no tag MC; use --fixmate"),
+    "no MC": ([pair(ms=5)], "read r1 has no tag MC; use bams3 convert --sort --fixmate"),
     "MC a number": ([pair(MC=5)], "read r1 has a tag MC that is not text"),
     "MC cut": ([pair(MC=b"5M1", ms=5)], "read r1 has a tag MC that is not a CIGAR"),
-    "no ms": ([pair(MC=b"50M"), pair(MC=b"50M", ms=5)], "read r1 has no tag ms; use --fixmate"),
-    "ms of -1": ([pair(MC=b"50M", ms=5), pair(MC=b"50M", ms=-1)], "read r1 has no tag ms; use --fixmate"),
+    "no ms": (
+        [pair(MC=b"50M"), pair(MC=b"50M", ms=5)],
+        "read r1 has no tag ms; use bams3 convert --sort --fixmate",
+    ),
+    "ms of -1": (
+        [pair(MC=b"50M", ms=5), pair(MC=b"50M", ms=-1)],
+        "read r1 has no tag ms; use bams3 convert --sort --fixmate",
+    ),
 }
 
 
@@ -306,7 +312,10 @@ def test_what_a_killed_run_left_is_replaced(
 
 def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     convert(aligned, tmp_path / "d", sort=True, drop_tags=["ms"])
-    assert "has no tag ms; use --fixmate" in fails(run("markdup", tmp_path / "d", tmp_path / "marked"))
+    assert re.search(
+        f"markdup: {tmp_path}/d: read .* has no tag ms; use bams3 convert --sort --fixmate",
+        fails(run("markdup", tmp_path / "d", tmp_path / "marked")),
+    )
     assert not [found for found in (tmp_path / "marked").rglob("*") if found.is_file()]
     convert(aligned, tmp_path / "other", sort=True)
     assert "is a complete dataset" in fails(run("markdup", tmp_path / "d", tmp_path / "other"))

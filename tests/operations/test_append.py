@@ -264,6 +264,9 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     unsorted = [hostile.good(0, 9), hostile.good(0, 7)]
     (tmp_path / "u.bam").write_bytes(hostile.bam(hostile.TEXT, CONTIGS, unsorted))
     assert "use bams3 convert --sort, or sort it" in fails(run("append", one, tmp_path / "u.bam"))
+    (chunk := one / "data/c1/000262144-000524288.chunk").rename(tmp_path / "chunk")
+    assert f"{chunk}: the chunk is missing" in run("append", one, tmp_path / "two.bam").stderr
+    (tmp_path / "chunk").rename(chunk)
     edit_manifest(one, partial_header=True)
     assert "its header was rebuilt" in fails(run("append", one, two))
     edit_manifest(one, partial_header=None)

@@ -19,7 +19,7 @@ from bams3.dataset.manifest import HASHED_PATHS, IN_GENERATIONS, Manifest
 from bams3.dataset.parts import Part, commit
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import DatasetError, UsageError
+from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
@@ -130,9 +130,13 @@ def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place
             assert isinstance(grown.storage, LocalStorage)
             assert isinstance(new, LocalStorage)
             here = [entry._replace(path=split_path(entry.path)[0]) for entry in entries]
-            new.link_from(
-                grown.storage, ((old.path, entry.path) for old, entry in zip(entries, here, strict=True))
-            )
+            paths = ((old.path, entry.path) for old, entry in zip(entries, here, strict=True))
+            try:
+                new.link_from(grown.storage, paths)
+            except FileNotFoundError as error:
+                raise FormatError(
+                    f"{error.filename}: the chunk is missing; restore it or convert its window again"
+                ) from None
             return here
 
         yield _Place(new, plan, there, linked, partial(commit, new, plan))
