@@ -19,8 +19,8 @@ from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
 from bams3.operations.rewrite import rewrite
 from conversions import KILLED, fails
+from engines import BAMS3, run_block
 from engines import run_bams3 as run
-from engines import run_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
@@ -265,6 +265,17 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     assert "missing: No such file" in fails(run("merge", tmp_path / "missing", one, tmp_path / "x"))
     assert "not a bams3 dataset" in fails(run("merge", one / "data", one, tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_more_inputs_than_files_may_be_open(tmp_path: Path) -> None:
+    """Unless the hard limit is too low."""
+    _dataset(tmp_path, "one", PLACES[:1])
+    words = ["merge", "-cp", *70 * [str(tmp_path / "one.bam")], str(tmp_path / "x")]
+    for limit, status in (("-Hn", 1), ("-Sn", 0)):
+        limited = ["sh", "-c", f'ulimit -Sn 70; ulimit {limit} 70; exec "$@"', "sh"]
+        done = subprocess.run([*limited, *BAMS3, *words], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+    assert DatasetReader(tmp_path / "x").manifest.records == 70
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
-from bams3.operations.merge import MANY_INPUTS, loss_of, open_input, take
+from bams3.operations.merge import MANY_INPUTS, allow_inputs, loss_of, open_input, take
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import lies_in
@@ -76,6 +76,7 @@ def append(
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
+    allow_inputs(names)
     with ExitStack() as stack:
         if not is_remote(name):
             root = open_storage(name).root
