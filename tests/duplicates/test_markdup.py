@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,23 @@ def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     chunk = next(tmp_path.rglob("*.chunk"))
     assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
     assert "-T is not supported" in fails(run("markdup", "-T", tmp_path / "d", tmp_path / "marked"))
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [("x.bam", "this is an input"), ("new", "this is the dataset to write"), ("no/x.txt", "does not exist"),
+     ("d/x.txt", "lies in the dataset")],
+)  # fmt: skip
+def test_where_statistics_may_not_be_written(tmp_path: Path, aligned: Path, out: str, says: str) -> None:
+    """Known before the work begins."""
+    path = Path(shutil.copy(aligned, tmp_path / "x.bam"))
+    convert(path, tmp_path / "d", sort=True)
+    before = contents(tmp_path)
+    given_ = ["convert", "--sort", "--markdup", "--markdup-stats", tmp_path / out, path]
+    assert says in fails(run(*given_, tmp_path / "new"))
+    if out != "x.bam":
+        assert says in fails(run("markdup", "-f", tmp_path / out, tmp_path / "d", tmp_path / "new"))
+    assert contents(tmp_path) == before
 
 
 WORDS = {

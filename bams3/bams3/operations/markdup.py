@@ -24,7 +24,7 @@ from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error,
 from bams3.operations.convert import Conversion, faults_named
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
-from bams3.operations.marking import blocks_of, marking, statistics_of
+from bams3.operations.marking import blocks_of, check_statistics, marking, statistics_of
 from bams3.operations.merge import merge_parts
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
@@ -94,6 +94,7 @@ def markdup(
         _check_batch(options)
     check_tmp_dir(tmp_dir, "--mark-supplementary", used=options.supplementary)
     refuse_in_place([uri_of(source)], uri_of(dataset))
+    check_statistics(options.statistics, uri_of(dataset), uri_of(source))
     threads = worker_count(workers)
     reader = open_reader([uri_of(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
@@ -165,6 +166,7 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     UsageError
         If the dataset was not begun by `bams3 markdup --batch`.
     """
+    check_statistics(statistics, uri_of(dataset))
     destination = survey(open_storage(uri_of(dataset)))
     storage = destination.storage
     if destination.complete:
