@@ -197,7 +197,8 @@ def test_tags_that_no_comparison_needs_may_be_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"mode": "x"}, {"length": -1}, {"length": 1 << 31}, {"barcode_tag": "RX1"},
+    [{"mode": "x"}, {"length": -1}, {"length": 1 << 31}, {"optical_distance": -5},
+     {"barcode_tag": "RX1"},
      {"barcode_tag": "RX", "barcode_pattern": "(.)"}, {"barcode_pattern": "("}],
     ids=str,
 )  # fmt: skip
@@ -323,6 +324,7 @@ def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     assert "this is the input" in fails(run("markdup", "--overwrite", tmp_path / "d", tmp_path / "d"))
     chunk = next(tmp_path.rglob("*.chunk"))
     assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
+    assert "no @PG line is added" in fails(run("markdup", "--no-PG", tmp_path / "d", tmp_path / "marked"))
     assert "-T is not supported" in fails(run("markdup", "-T", tmp_path / "d", tmp_path / "marked"))
 
 

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 
 from bams3.cli.bar import progress_bar
 from bams3.cli.options import (
+    OF_A_BAM,
     add_existing,
     add_hash_paths,
     add_help,
@@ -20,7 +21,7 @@ _MERGE_EXAMPLE = """\
   bams3 merge NA12878.bams3   # after bams3 convert --batch or --window, markdup --batch or merge --batch"""
 
 
-_INSTEAD = {
+_INSTEAD = OF_A_BAM | {
     "-f": "OUT is the last argument; --overwrite replaces it",
     "-o": "OUT is the last argument",
     "-b": "give the inputs as arguments: bams3 merge $(cat FILE) OUT",
