@@ -101,7 +101,6 @@ def merge_inputs(
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     if any(same_place(name, uri_of(dataset)) for name in names):
         raise UsageError(f"{dataset}: both an input and the output; to add to a dataset, use bams3 append")
-    refuse_in_place(names, uri_of(dataset))
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
@@ -110,6 +109,7 @@ def merge_inputs(
     allow_inputs(names)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_input(name, reference, progress)) for name in names]
+        refuse_in_place(names, uri_of(dataset))
         taken = [
             take(merging, each, name, read_group(name) if read_group_of_file else None)
             for each, name in zip(opened, names, strict=True)
