@@ -228,6 +228,16 @@ def test_tags_without_a_line_are_left_out(tmp_path: Path) -> None:
     assert DatasetReader(tmp_path / "merged").manifest.records == 2
 
 
+def test_contigs_of_another_length_are_reported(tmp_path: Path) -> None:
+    one, two = _dataset(tmp_path, "one", PLACES), tmp_path / "two.bam"
+    longer = [(name, length + 9) for name, length in CONTIGS]
+    two.write_bytes(hostile.bam(header(longer, [b"a"], [b"p"]), longer, [ONE]))
+    for words in (["merge", one, two, tmp_path / "x"], ["append", one, two]):
+        done = run(*words, "-cp")
+        assert "two.bam: contig c1 has 600009 bp, but 600000 bp in an input before this one" in done.stderr
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+
+
 def test_losses_are_stated(tmp_path: Path) -> None:
     options: list[dict[str, Any]] = [{"qualities": "bin8", "drop_tags": ["XX"]}, {"drop_tags": ["AA"]}, {}]
     given = [_dataset(tmp_path, str(n), [(0, n)], **each) for n, each in enumerate(options)]

@@ -32,6 +32,7 @@ from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.files import WINDOWS, expect_again
 from bams3.sources.inputs import Source
+from bams3.sources.messages import show
 from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
@@ -197,9 +198,17 @@ def take(
     `read_group`: read group for its records.
     """
     try:
-        return MergeInput(opened, name, merging.add(opened.header, read_group))
+        translation = merging.add(opened.header, read_group)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None
+    if other := merging.other_length(opened.header, translation):
+        contig, length, first = other
+        show(
+            name,
+            f"contig {contig} has {length} bp, but {first} bp in an input before this one; check that all reads are "
+            "aligned to the same reference",
+        )
+    return MergeInput(opened, name, translation)
 
 
 def read_group(name: str) -> bytes:
