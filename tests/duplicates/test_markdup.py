@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,17 @@ def pair(**tags: bytes | int) -> bytes:
 
 
 REFUSED = {
-    "no MC": ([pair(ms=5)], "read r1 has no tag MC; use --fixmate"),
+    "no MC": ([pair(ms=5)], "read r1 has no tag MC; use bams3 convert --sort --fixmate"),
     "MC a number": ([pair(MC=5)], "read r1 has a tag MC that is not text"),
     "MC cut": ([pair(MC=b"5M1", ms=5)], "read r1 has a tag MC that is not a CIGAR"),
-    "no ms": ([pair(MC=b"50M"), pair(MC=b"50M", ms=5)], "read r1 has no tag ms; use --fixmate"),
-    "ms of -1": ([pair(MC=b"50M", ms=5), pair(MC=b"50M", ms=-1)], "read r1 has no tag ms; use --fixmate"),
+    "no ms": (
+        [pair(MC=b"50M"), pair(MC=b"50M", ms=5)],
+        "read r1 has no tag ms; use bams3 convert --sort --fixmate",
+    ),
+    "ms of -1": (
+        [pair(MC=b"50M", ms=5), pair(MC=b"50M", ms=-1)],
+        "read r1 has no tag ms; use bams3 convert --sort --fixmate",
+    ),
 }
 
 
@@ -190,7 +197,8 @@ def test_tags_that_no_comparison_needs_may_be_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"mode": "x"}, {"length": -1}, {"length": 1 << 31}, {"barcode_tag": "RX1"},
+    [{"mode": "x"}, {"length": -1}, {"length": 1 << 31}, {"optical_distance": -5},
+     {"barcode_tag": "RX1"},
      {"barcode_tag": "RX", "barcode_pattern": "(.)"}, {"barcode_pattern": "("}],
     ids=str,
 )  # fmt: skip
@@ -306,14 +314,35 @@ def test_what_a_killed_run_left_is_replaced(
 
 def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     convert(aligned, tmp_path / "d", sort=True, drop_tags=["ms"])
-    assert "has no tag ms; use --fixmate" in fails(run("markdup", tmp_path / "d", tmp_path / "marked"))
+    assert re.search(
+        f"markdup: {tmp_path}/d: read .* has no tag ms; use bams3 convert --sort --fixmate",
+        fails(run("markdup", tmp_path / "d", tmp_path / "marked")),
+    )
     assert not [found for found in (tmp_path / "marked").rglob("*") if found.is_file()]
     convert(aligned, tmp_path / "other", sort=True)
     assert "is a complete dataset" in fails(run("markdup", tmp_path / "d", tmp_path / "other"))
     assert "this is the input" in fails(run("markdup", "--overwrite", tmp_path / "d", tmp_path / "d"))
     chunk = next(tmp_path.rglob("*.chunk"))
     assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
+    assert "no @PG line is added" in fails(run("markdup", "--no-PG", tmp_path / "d", tmp_path / "marked"))
     assert "-T is not supported" in fails(run("markdup", "-T", tmp_path / "d", tmp_path / "marked"))
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [("x.bam", "this is an input"), ("new", "this is the dataset to write"), ("no/x.txt", "does not exist"),
+     ("d/x.txt", "lies in the dataset")],
+)  # fmt: skip
+def test_where_statistics_may_not_be_written(tmp_path: Path, aligned: Path, out: str, says: str) -> None:
+    """Known before the work begins."""
+    path = Path(shutil.copy(aligned, tmp_path / "x.bam"))
+    convert(path, tmp_path / "d", sort=True)
+    before = contents(tmp_path)
+    given_ = ["convert", "--sort", "--markdup", "--markdup-stats", tmp_path / out, path]
+    assert says in fails(run(*given_, tmp_path / "new"))
+    if out != "x.bam":
+        assert says in fails(run("markdup", "-f", tmp_path / out, tmp_path / "d", tmp_path / "new"))
+    assert contents(tmp_path) == before
 
 
 WORDS = {

@@ -252,6 +252,7 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     before = contents(one)
     refused: list[tuple[list[Any], str]] = [
         ([one, one], "both the dataset and an input"),
+        ([one, next(one.rglob("*.chunk"))], "both the dataset and an input"),
         ([tmp_path / "one.bam", two], "not a bams3 dataset"),
         ([one, tmp_path / "none.bam"], "No such file"),
     ]
@@ -262,12 +263,15 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     (one / "mine.txt").unlink()
     unsorted = [hostile.good(0, 9), hostile.good(0, 7)]
     (tmp_path / "u.bam").write_bytes(hostile.bam(hostile.TEXT, CONTIGS, unsorted))
-    assert "not sorted by coordinate" in fails(run("append", one, tmp_path / "u.bam"))
+    assert "use bams3 convert --sort, or sort it" in fails(run("append", one, tmp_path / "u.bam"))
+    (chunk := one / "data/c1/000262144-000524288.chunk").rename(tmp_path / "chunk")
+    assert f"{chunk}: the chunk is missing" in run("append", one, tmp_path / "two.bam").stderr
+    (tmp_path / "chunk").rename(chunk)
     edit_manifest(one, partial_header=True)
     assert "its header was rebuilt" in fails(run("append", one, two))
     edit_manifest(one, partial_header=None)
     assert contents(one) == before
-    many = [(f"c{number}", 1000) for number in range(5000)]
+    many = [(f"d{number}", 1000) for number in range(5000)]
     (tmp_path / "many.bam").write_bytes(hostile.bam(b"", many, []))
     assert "so many contigs that some share chunks" in fails(run("append", one, tmp_path / "many.bam"))
 

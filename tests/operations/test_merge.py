@@ -19,8 +19,8 @@ from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
 from bams3.operations.rewrite import rewrite
 from conversions import KILLED, fails
+from engines import BAMS3, run_block
 from engines import run_bams3 as run
-from engines import run_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
@@ -54,7 +54,7 @@ def test_the_dataset_is_that_of_samtools_merge(given: list[Input], options: set[
         try:
             convert(folder / "expected.bam", folder / "expected", **SIZE)
         except SourceError:  # its contigs have another order than the header that comes of it
-            with pytest.raises(SourceError, match="its contigs are not in the order"):
+            with pytest.raises(SourceError, match=r"its contigs are not in the order.* pipe the output"):
                 merge_inputs(_as_given(paths, given), folder / "merged", **chosen)
             return
         merge_inputs(_as_given(paths, given), folder / "merged", **chosen)
@@ -228,6 +228,16 @@ def test_tags_without_a_line_are_left_out(tmp_path: Path) -> None:
     assert DatasetReader(tmp_path / "merged").manifest.records == 2
 
 
+def test_contigs_of_another_length_are_reported(tmp_path: Path) -> None:
+    one, two = _dataset(tmp_path, "one", PLACES), tmp_path / "two.bam"
+    longer = [(name, length + 9) for name, length in CONTIGS]
+    two.write_bytes(hostile.bam(header(longer, [b"a"], [b"p"]), longer, [ONE]))
+    for words in (["merge", one, two, tmp_path / "x"], ["append", one, two]):
+        done = run(*words, "-cp")
+        assert "two.bam: contig c1 has 600009 bp, but 600000 bp in an input before this one" in done.stderr
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+
+
 def test_losses_are_stated(tmp_path: Path) -> None:
     options: list[dict[str, Any]] = [{"qualities": "bin8", "drop_tags": ["XX"]}, {"drop_tags": ["AA"]}, {}]
     given = [_dataset(tmp_path, str(n), [(0, n)], **each) for n, each in enumerate(options)]
@@ -254,6 +264,9 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     before = contents(one)
     with pytest.raises(UsageError, match="both an input and the output"):
         merge_inputs([one, one], one, overwrite=True)
+    with pytest.raises(UsageError, match="which is an input"):
+        merge_inputs([next(one.rglob("*.chunk")), tmp_path / "one.bam"], one, overwrite=True)
+    assert "-f is not supported: OUT is the last argument" in fails(run("merge", "-f", tmp_path / "x", one))
     two = _dataset(tmp_path, "two", [(0, 7)])
     with pytest.raises(DatasetError, match="is a complete dataset; use --overwrite"):
         merge_inputs([one], two)
@@ -262,6 +275,17 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     assert "missing: No such file" in fails(run("merge", tmp_path / "missing", one, tmp_path / "x"))
     assert "not a bams3 dataset" in fails(run("merge", one / "data", one, tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_more_inputs_than_files_may_be_open(tmp_path: Path) -> None:
+    """Unless the hard limit is too low."""
+    _dataset(tmp_path, "one", PLACES[:1])
+    words = ["merge", "-cp", *70 * [str(tmp_path / "one.bam")], str(tmp_path / "x")]
+    for limit, status in (("-Hn", 1), ("-Sn", 0)):
+        limited = ["sh", "-c", f'ulimit -Sn 70; ulimit {limit} 70; exec "$@"', "sh"]
+        done = subprocess.run([*limited, *BAMS3, *words], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+    assert DatasetReader(tmp_path / "x").manifest.records == 70
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

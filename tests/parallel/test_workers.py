@@ -59,7 +59,8 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("asked", "available", "expected"),
     [
-        ("1", 9, 1), ("3k", 9, 3 << 10), ("512M", 9, 512 << 20), ("4GB", 9, 4 * GIB), (7, 9, 7), ("1T", 9, 1 << 40),
+        ("1024", 9, 1024), ("3k", 9, 3 << 10), ("512M", 9, 512 << 20), ("4GB", 9, 4 * GIB), (7000, 9, 7000),
+        ("1T", 9, 1 << 40),
         (None, 40 * GIB, 10 * GIB), (None, 2 * GIB, GIB // 2), (None, 512 << 20, 92 << 20), (None, 9, 64 << 20),
         (None, None, 768 << 20),
     ],
@@ -71,7 +72,7 @@ def test_memory_for_what_can_wait_on_disk(
     assert memory_to_wait(asked, 2) == expected
 
 
-@pytest.mark.parametrize("asked", ["", "0", "0G", "-1", "1.5G", "G", "1X", "1 G", "1GG"])
+@pytest.mark.parametrize("asked", ["", "0", "0G", "4", "-1", "1.5G", "G", "1X", "1 G", "1GG"])
 def test_sizes_of_memory_that_are_none(asked: str) -> None:
     with pytest.raises(UsageError, match=f"^--memory {asked}: give a size"):
         memory_to_wait(asked, 2)

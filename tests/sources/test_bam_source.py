@@ -245,7 +245,7 @@ OTHERS = {
     "SAM with too few fields": (sam("r", "0", "a"), "htslib cannot read it"),
     "SAM out of order": (
         sam("r", "0", "a", "9", "9", "1M", "*", "0", "0", "A", "*") + b"q\t0\ta\t8\t9\t1M\t*\t0\t0\tA\t*\n",
-        "not sorted by coordinate: record 2 (q) is at a:8, after one at a:9; use --sort",
+        "not sorted by coordinate: record 2 (q) is at a:8, after one at a:9; use bams3 convert --sort",
     ),
 }
 

@@ -154,6 +154,7 @@ HEADERS = [
     b"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:a\tLN:9\n@CO\t@HD\tSO:unsorted\n",
     b"@HD\tVN:1.6\tGO:query\tSO:coordinate\tSS:coordinate:x\n@SQ\tSN:a\tLN:9\n@RG\tID:a\n",
     b"@SQ\tSN:a\tLN:9\n@HD\tVN:1.6\tSS:queryname:natural\tSO:queryname\n@PG\tID:p\n",
+    b"@HD\tVN:1.6\tSS:a\tGO:q\tSO:q\tSO:x\n@SQ\tSN:a\tLN:9\n",
 ]  # fmt: skip
 
 

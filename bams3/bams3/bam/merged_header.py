@@ -90,6 +90,13 @@ class MergedHeader:
         lines += (line for kind in self._lines.values() for line in kind)
         return Header(b"".join(line + b"\n" for line in lines), tuple(self._references))
 
+    def other_length(self, header: Header, translation: Translation) -> tuple[str, int, int] | None:
+        """Return the first contig of an input that has another length in the merged header, and both lengths."""
+        for (name, length), number in zip(header.references, translation.references, strict=False):
+            if self._references[number][1] != length:
+                return name, length, self._references[number][1]
+        return None
+
     def _add_contigs(self, header: Header, lines: list[bytes]) -> Iterator[int]:
         """Add the contigs of an input; yield the new id of each."""
         by_name: dict[bytes, bytes] = {}

@@ -257,7 +257,7 @@ def check_order(
     who = label(&data[at], data.shape[0] - at, first_record + bad + 1)
     raise SourceError(
         f"not sorted by coordinate: {who} is at {place(load_i32(&data[at + 4]), load_i32(&data[at + 8]), references)}, "
-        f"after one at {place(last_ref, last_pos, references)}; use --sort, or sort it first with samtools sort"
+        f"after one at {place(last_ref, last_pos, references)}"
     )
 
 

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 
 from bams3.cli.bar import progress_bar
 from bams3.cli.options import (
+    OF_A_BAM,
     add_existing,
     add_hash_paths,
     add_help,
@@ -12,13 +13,22 @@ from bams3.cli.options import (
     fraction,
     level_of,
 )
-from bams3.cli.parser import parser
+from bams3.cli.parser import explain, parser
 
 _MERGE_EXAMPLE = """\
   bams3 merge -cp chr*.bams3 sample.bams3
   bams3 merge -cp --batch 3/8 lane*.bams3 sample.bams3   # one of eight jobs; then: bams3 merge sample.bams3
   bams3 merge NA12878.bams3   # after bams3 convert --batch or --window, markdup --batch or merge --batch"""
 
+
+_INSTEAD = OF_A_BAM | {
+    "-f": "OUT is the last argument; --overwrite replaces it",
+    "-o": "OUT is the last argument",
+    "-b": "give the inputs as arguments: bams3 merge $(cat FILE) OUT",
+    "-R": "merge all reads; bams3 rewrite --region REGION then makes a smaller dataset",
+    "-n": "the reads of a dataset are sorted by coordinate",
+}
+"""What to do instead of using some options of samtools merge."""
 
 _OF_INPUTS = (
     "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
@@ -69,6 +79,7 @@ def _merge(argv: list[str]) -> int:
         "--markdup-stats", metavar="FILE",
         help="after bams3 markdup --batch: write the number of duplicates of each kind (.json: as JSON)",
     )  # fmt: skip
+    explain(options, _INSTEAD)
     add_help(options)
     args = options.parse_args(argv)
 

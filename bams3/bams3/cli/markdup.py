@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bams3.cli.bar import progress_bar
-from bams3.cli.options import add_help, add_workers, fraction
+from bams3.cli.options import OF_A_BAM, add_help, add_workers, fraction
 from bams3.cli.parser import explain, parser
 from bams3.duplicates.options import BARCODE_IN_NAME, ORDERS, Markdup
 from bams3.errors import UsageError
@@ -18,7 +18,8 @@ _EXAMPLE = """\
   bams3 markdup -r -d 2500 --barcode-tag RX sample.bams3 deduplicated.bams3
   bams3 markdup --batch 3/8 sample.bams3 marked.bams3   # one of eight jobs; then: bams3 merge marked.bams3"""
 
-_INSTEAD = {
+_INSTEAD = OF_A_BAM | {
+    "-u": "the output is a dataset, of the same level; bams3 rewrite --level changes it",
     "-T": "use --tmp-dir, which takes a folder",
     "--move-umi-to-tag": "names are not changed; run samtools markdup on a BAM, and convert the result",
 }

@@ -25,6 +25,15 @@ class _SetEnvironment(argparse.Action):
         os.environ[self.variable] = values or self.const
 
 
+OF_A_BAM = {
+    "-O": "the output is a dataset; bams3 query -O FORMAT prints it in other formats",
+    "-u": "the output is a dataset; --level 1 is the fastest",
+    "--write-index": "a dataset has its own index; leave this option out",
+    "--no-PG": "no @PG line is added; leave this option out",
+}
+"""What to do instead of using options of samtools for the BAM that it writes."""
+
+
 def add_help(arguments: argparse.ArgumentParser) -> None:
     """Add the options for object storage and, as the last one, `--help`."""
     remote = arguments.add_argument_group("object storage (docs/object-storage.md)")

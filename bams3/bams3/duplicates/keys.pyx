@@ -23,9 +23,9 @@ cdef enum Fault:
     NONE, NO_MATE_CIGAR, NOT_TEXT, NOT_A_CIGAR
 
 MESSAGES = {
-    NO_MATE_CIGAR: "has no tag MC; use --fixmate, or run samtools fixmate -m first",
-    NOT_TEXT: "has a tag MC that is not text; use --fixmate, or run samtools fixmate -m first",
-    NOT_A_CIGAR: "has a tag MC that is not a CIGAR; use --fixmate, or run samtools fixmate -m first",
+    NO_MATE_CIGAR: "has no tag MC; use bams3 convert --sort --fixmate, or run samtools fixmate -m first",
+    NOT_TEXT: "has a tag MC that is not text; use bams3 convert --sort --fixmate, or run samtools fixmate -m first",
+    NOT_A_CIGAR: "has a tag MC that is not a CIGAR; use bams3 convert --sort --fixmate, or run samtools fixmate -m first",
 }
 
 cdef enum:

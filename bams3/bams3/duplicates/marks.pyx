@@ -29,7 +29,7 @@ cdef enum Fault:
     NONE, NO_MATE_SCORE, NO_SPOT
 
 MESSAGES = {
-    NO_MATE_SCORE: "read {} has no tag ms; use --fixmate, or run samtools fixmate -m first",
+    NO_MATE_SCORE: "read {} has no tag ms; use bams3 convert --sort --fixmate, or run samtools fixmate -m first",
     NO_SPOT: "the name of read {} does not match the pattern for coordinates; give another one with --read-coords",
 }
 

@@ -89,6 +89,8 @@ class Markdup(NamedTuple):
             raise UsageError(
                 f"length of the longest read {self.length}: give a number from 0 to {(1 << 31) - 1}"
             )
+        if self.optical_distance < 0:
+            raise UsageError(f"optical distance {self.optical_distance}: give a number from 0")
         if self.barcode_tag and self.barcode_pattern:
             raise UsageError("a barcode is in a tag or in the name; give only one of these options")
         if self.barcode_tag and len(self.barcode_tag.encode()) != 2:

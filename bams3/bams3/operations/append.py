@@ -19,14 +19,14 @@ from bams3.dataset.manifest import HASHED_PATHS, IN_GENERATIONS, Manifest
 from bams3.dataset.parts import Part, commit
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import DatasetError, UsageError
+from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import faults_named
 from bams3.operations.earlier import Earlier
-from bams3.operations.merge import MANY_INPUTS, loss_of, open_input, take
+from bams3.operations.merge import MANY_INPUTS, allow_inputs, loss_of, open_input, take
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
-from bams3.operations.places import same_place
+from bams3.operations.places import lies_in
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.messages import show
@@ -71,11 +71,12 @@ def append(
         If the dataset is one of the inputs.
     """
     name, names, threads = uri_of(dataset), [uri_of(each) for each in inputs], worker_count(workers)
-    if any(same_place(each, name) for each in names):
+    if any(lies_in(each, name) for each in names):
         raise UsageError(f"{name}: this is both the dataset and an input; give other inputs")
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
+    allow_inputs(names)
     with ExitStack() as stack:
         if not is_remote(name):
             root = open_storage(name).root
@@ -130,9 +131,13 @@ def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place
             assert isinstance(grown.storage, LocalStorage)
             assert isinstance(new, LocalStorage)
             here = [entry._replace(path=split_path(entry.path)[0]) for entry in entries]
-            new.link_from(
-                grown.storage, ((old.path, entry.path) for old, entry in zip(entries, here, strict=True))
-            )
+            paths = ((old.path, entry.path) for old, entry in zip(entries, here, strict=True))
+            try:
+                new.link_from(grown.storage, paths)
+            except FileNotFoundError as error:
+                raise FormatError(
+                    f"{error.filename}: the chunk is missing; restore it or convert its window again"
+                ) from None
             return here
 
         yield _Place(new, plan, there, linked, partial(commit, new, plan))

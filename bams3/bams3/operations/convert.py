@@ -138,6 +138,10 @@ def convert(
 
     check_options_of_reads(sort, fixmate, memory, tmp_dir, markdup, in_parts=bool(batch or windows))
     check_options(source, batch, windows, level)
+    if markdup:
+        from bams3.operations.marking import check_statistics
+
+        check_statistics(markdup.statistics, uri_of(dataset), uri_of(source), index, reference)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     waiting = memory_to_wait(memory, threads)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,10 @@ from bams3.dataset.plan import Plan, header_of, read_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
-from bams3.operations.convert import Conversion
+from bams3.operations.convert import Conversion, faults_named
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
-from bams3.operations.marking import blocks_of, marking, statistics_of
+from bams3.operations.marking import blocks_of, check_statistics, marking, statistics_of
 from bams3.operations.merge import merge_parts
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
@@ -94,6 +94,7 @@ def markdup(
         _check_batch(options)
     check_tmp_dir(tmp_dir, "--mark-supplementary", used=options.supplementary)
     refuse_in_place([uri_of(source)], uri_of(dataset))
+    check_statistics(options.statistics, uri_of(dataset), uri_of(source))
     threads = worker_count(workers)
     reader = open_reader([uri_of(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
@@ -110,7 +111,10 @@ def markdup(
     storage = open_storage(uri_of(dataset))
     warn_of_partial_header(reader)
     with begin(storage, plan, header.text, name, overwrite=overwrite, resume=False) as (storage, there, plan):
-        with nullcontext() if name else removed_after_an_error(storage), Workers(threads) as pool:
+        with ExitStack() as stack:
+            stack.enter_context(nullcontext() if name else removed_after_an_error(storage))
+            stack.enter_context(faults_named(reader.uri, storage, removes=False))
+            pool = stack.enter_context(Workers(threads))
             stored = Earlier.of(reader, plan)
             job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)
             if batch:
@@ -162,6 +166,7 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     UsageError
         If the dataset was not begun by `bams3 markdup --batch`.
     """
+    check_statistics(statistics, uri_of(dataset))
     destination = survey(open_storage(uri_of(dataset)))
     storage = destination.storage
     if destination.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ from bams3.bam.records import RecordBlock, check_order
 from bams3.dataset.prefetch import plan_all
 from bams3.duplicates.source import MarkedSource, Marking
 from bams3.duplicates.statistics import as_json, as_text
-from bams3.errors import FormatError, SourceError
-from bams3.output.files import open_output
+from bams3.errors import FormatError, SourceError, UsageError
+from bams3.operations.places import same_place
+from bams3.output.files import open_output, refuse_inputs, refuse_place
 from bams3.parallel.workers import watched
 from bams3.sources.messages import show
+from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
@@ -34,6 +37,22 @@ def marked(source: Source, options: Markdup, folder: str | None = None) -> Sourc
 def marking(path: str, header: Header, options: Markdup, folder: str | None = None) -> Marking:
     """Return the marking of duplicates for blocks of records. `path`: the name of their source, for messages."""
     return Marking(header, options, _finished(path, options), path=path, folder=folder)
+
+
+def check_statistics(path: str, dataset: str, *inputs: str | None) -> None:
+    """Raise UsageError or OSError if the statistics can't be written to a file: before the work, not at its end.
+
+    `dataset`: the path or URI of the dataset to write; `inputs`: those of the inputs.
+    """
+    if path in ("", "-"):
+        return
+    refuse_inputs(path, *inputs)
+    refuse_place(path)
+    if same_place(path, dataset):
+        raise UsageError(f"{path}: this is the dataset to write; choose another name for the statistics")
+    folder = os.path.dirname(path.removeprefix("file://"))
+    if not is_remote(path) and not os.path.isdir(folder or "."):
+        raise UsageError(f"{path}: the directory {folder} does not exist; create it first")
 
 
 def blocks_of(

@@ -25,17 +25,23 @@ from bams3.operations.merge_input import MergeInput
 from bams3.operations.merged_batch import Shares, merged_part
 from bams3.operations.merged_part import Merging, completed, is_truncated, written
 from bams3.operations.merging import MergedRecords
-from bams3.operations.places import same_place
+from bams3.operations.places import refuse_in_place, same_place
 from bams3.operations.windows import part_name
+from bams3.parallel.limits import allow_files
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.files import WINDOWS, expect_again
 from bams3.sources.inputs import Source
+from bams3.sources.messages import show
 from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 MANY_INPUTS = 16
 """With more inputs than this, threads do not read ahead, because each block that waits takes memory."""
+
+
+OTHER_FILES = 64
+"""Number of files that may be open besides those of the inputs."""
 
 
 def merge_inputs(
@@ -101,8 +107,10 @@ def merge_inputs(
     )
     for name in names if batch else ():
         expect_again(name, WINDOWS)
+    allow_inputs(names)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_input(name, reference, progress)) for name in names]
+        refuse_in_place(names, uri_of(dataset))
         taken = [
             take(merging, each, name, read_group(name) if read_group_of_file else None)
             for each, name in zip(opened, names, strict=True)
@@ -134,6 +142,14 @@ def merge_inputs(
             part = completed(written(job, records), plan, records)
         part.truncated = any(map(is_truncated, opened))
         return parts.finish(storage, plan, part, part_of)
+
+
+def allow_inputs(names: Sequence[str]) -> None:
+    """Allow that all inputs are open at once: a file for each BAM; four for each SAM or CRAM, which a child reads."""
+    files = [name for name in names if not is_remote(name) and os.path.isfile(name.removeprefix("file://"))]
+    number = sum(0 if name.endswith(".chunk") else 1 if name.endswith(".bam") else 4 for name in files)
+    if number > OTHER_FILES:
+        allow_files(number + OTHER_FILES)
 
 
 def _hashes_paths(opened: Source | DatasetReader) -> bool:
@@ -182,9 +198,17 @@ def take(
     `read_group`: read group for its records.
     """
     try:
-        return MergeInput(opened, name, merging.add(opened.header, read_group))
+        translation = merging.add(opened.header, read_group)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None
+    if other := merging.other_length(opened.header, translation):
+        contig, length, first = other
+        show(
+            name,
+            f"contig {contig} has {length} bp, but {first} bp in an input before this one; check that all reads are "
+            "aligned to the same reference",
+        )
+    return MergeInput(opened, name, translation)
 
 
 def read_group(name: str) -> bytes:

@@ -180,7 +180,7 @@ class _Records:
                 except SourceError as error:
                     raise SourceError(
                         f"{self._input.name}: its contigs are not in the order of those of the inputs before it; "
-                        f"in that order, it is {error}"
+                        f"in that order, it is {error}; pipe the output of samtools merge to bams3 convert --sort"
                     ) from None
             seen += len(changed)
             if len(changed):

@@ -22,20 +22,25 @@ def same_place(name: str, other: str) -> bool:
     return ours == theirs or _is_web_address(ours, theirs) or _is_web_address(theirs, ours)
 
 
+def lies_in(name: str, dataset: str) -> bool:
+    """Tell whether a path or URI names a dataset, or something in it, such as a chunk."""
+    path = contig_in(name)[0]
+    if not is_remote(path) and is_stream(path):
+        return False
+    return same_place(path, dataset) or resolved(path).startswith(f"{resolved(dataset)}/")
+
+
 def refuse_in_place(given: Iterable[str], out: str) -> None:
     """Raise UsageError if the path of the new dataset is that of an input, or lies in one, or contains one."""
     for name in given:
         path = contig_in(name)[0]
-        if not is_remote(path) and is_stream(path):
-            continue
         if same_place(path, out):
             raise UsageError(
                 f"{out}: this is the input, which can't be rewritten in place, because it is needed until the new "
                 "dataset is complete; write to another path"
             )
-        ours, theirs = f"{resolved(out)}/", f"{resolved(path)}/"
-        if ours.startswith(theirs) or theirs.startswith(ours):
-            what = "it lies in" if ours.startswith(theirs) else "it holds"
+        if lies_in(out, path) or lies_in(path, out):
+            what = "it lies in" if lies_in(out, path) else "it holds"
             raise UsageError(f"{out}: {what} {name}, which is an input; write to another path")
 
 

@@ -65,9 +65,10 @@ def memory_to_wait(asked: int | str | None, workers: int) -> int:
     number, unit = str(asked).upper().removesuffix("B"), 0
     if number[-1:] in "KMGT":
         number, unit = number[:-1], " KMGT".index(number[-1:])
-    if not (number.isdecimal() and int(number)):
+    size = int(number) << 10 * unit if number.isdecimal() else 0
+    if size < 1 << 10:  # bytes that were meant as GB, rather than a size
         raise UsageError(f"--memory {asked}: give a size such as 512M or 4G")
-    return int(number) << 10 * unit
+    return size
 
 
 def warn_of_memory(workers: int) -> None:

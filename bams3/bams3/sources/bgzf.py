@@ -230,7 +230,11 @@ def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceEr
 
     `allow_truncated`: None if the caller does not offer the option.
     """
-    choice = "" if allow_truncated is None else "; use --allow-truncated to convert the records it has"
+    choice = (
+        ""
+        if allow_truncated is None
+        else "; use bams3 convert --allow-truncated to convert the records it has"
+    )
     return SourceError(
         f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}"
     )

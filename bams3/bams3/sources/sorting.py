@@ -90,10 +90,8 @@ def sorted_header(header: Header) -> Header:
     first = next((line for line in lines if line.startswith(b"@HD\t")), None)
     if first is not None:
         lines.remove(first)
-    order = b"SO:coordinate"
     fields = (first or b"@HD\tVN:1.6").split(b"\t")
-    fields = [
-        order if field.startswith(b"SO:") else field for field in fields if field[:3] not in (b"GO:", b"SS:")
-    ]
-    fields += [order] if order not in fields else []
+    for name, new in ((b"SO:", [b"SO:coordinate"]), (b"GO:", []), (b"SS:", [])):
+        at = next((at for at, field in enumerate(fields) if field.startswith(name)), len(fields))
+        fields[at : at + 1] = new  # only the first one, as samtools does
     return Header(b"\n".join([b"\t".join(fields), *lines]), header.references)

@@ -183,7 +183,7 @@ def record_blocks(
         try:
             block, used = walk(data, n_ref, start, count)
             if ordered:
-                place = check_order(block, *place, count, header.references)
+                place = _check_order(block, place, count, header)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         count += len(block)
@@ -196,7 +196,7 @@ def record_blocks(
             return validated(portion.data, start)
         try:
             if ordered:
-                check_order(portion.block[:1], *place, count, header.references)
+                _check_order(portion.block[:1], place, count, header)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         count, place = count + len(portion.block), portion.place
@@ -226,6 +226,13 @@ def record_blocks(
     if begun:
         validated(begun)
         raise SourceError(f"{reader.name}: the file is truncated within record {count + 1}")
+
+
+def _check_order(block: RecordBlock, place: tuple[int, int], count: int, header: Header) -> tuple[int, int]:
+    try:
+        return check_order(block, *place, count, header.references)
+    except SourceError as error:
+        raise SourceError(f"{error}; use bams3 convert --sort, or sort it first with samtools sort") from None
 
 
 def _missing(begun: bytearray) -> int:
