@@ -36,9 +36,10 @@ def most_inflated(stored: int) -> int:
     return FREE + RATIO * stored
 
 
-def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
+def inflate(stored: bytes, most: int, dictionary: Any = None, *, more: bool = False) -> bytes:
     """Decompress one zstd frame. Raises ValueError if it is invalid, or inflates to more than `most` bytes, or to more
-    than FREE + RATIO times its size. `dictionary` is the `ZstdCompressionDict` that it was compressed with."""
+    than FREE + RATIO times its size. `dictionary` is the `ZstdCompressionDict` that it was compressed with; `more`
+    says whether other bytes may follow the frame."""
     import zstandard
 
     most = min(most, most_inflated(len(stored)))
@@ -46,7 +47,7 @@ def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
         size = zstandard.frame_content_size(stored)
         if not 0 <= size <= most:
             raise ValueError(f"its declared decompressed size is {size} bytes")
-        return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(stored)
+        return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(stored, allow_extra_data=more)
     except MemoryError:
         raise ValueError(f"not enough memory for {size} bytes") from None
     except zstandard.ZstdError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import hostile
 import numpy as np
+import pyarrow.parquet
 import pysam
 import pytest
 from alignments import everything, plain, pysam_column
@@ -184,6 +185,7 @@ def test_qualities_as_text_and_as_values(
     assert found["qual"].to_pylist() == ["*", text]
     assert found["qualities"].to_pylist() == [None, values]
     assert found["seq"].to_pylist() == ["*", "ACG"]
+    pyarrow.parquet.write_table(found, pyarrow.BufferOutputStream())
 
 
 def test_names_that_are_not_ascii_are_read_byte_by_byte() -> None:
@@ -200,6 +202,17 @@ def test_read_groups_and_libraries_are_dictionaries() -> None:
     for name in found.column_names:
         words = found[name].chunk(0).dictionary.to_pylist()
         assert len(set(words)) == len(words) == (3 if name == "[RG]" else 2)
+
+
+def test_names_in_the_header_are_utf8() -> None:
+    fields, record = ["rname", "library", "[RG]"], with_tags(hostile.tag("RG", "Z", "ä".encode()))
+    dataset = in_memory(record, header=Header("@RG\tID:ä\tLB:ö\n".encode(), (("é", 1_000_000),)))
+    assert read_all(dataset, fields).to_pylist() == [{"rname": "é", "library": "ö", "[RG]": "ä"}]
+    found = FilterColumns(dataset.groups[0], lambda: dataset.header)
+    assert [list(array(field, found[field])) for field in fields] == [["é"], ["ö"], ["ä"]]
+    unlike = in_memory(record, header=Header(b"", (("\udcff", 1_000_000),)))
+    with pytest.raises(UsageError, match="rname does not fit an Arrow column"):
+        read_all(unlike, ["rname"])
 
 
 READS = [hostile.good(pos=10 * number, mapq=number) for number in range(30)]

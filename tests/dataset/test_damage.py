@@ -279,6 +279,9 @@ def test_an_index_of_other_row_groups(dataset: Path) -> None:
     reader.index[0].row_groups.append(reader.index[0].row_groups[-1])
     with pytest.raises(FormatError, match="row groups differ from those in the dataset's index"):
         _ = reader.chunk(reader.index[0]).footer
+    with pytest.raises(FormatError, match="row groups differ") as refused:
+        _ = next(iter(reader.chunk(reader.index[0]).row_groups)).pos
+    assert str(refused.value).count(".chunk") == 1
     assert any("row groups differ" in problem for problem in verify(reader))
 
 

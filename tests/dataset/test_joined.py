@@ -21,7 +21,7 @@ from bams3.dataset.layout import Grid, Window
 from bams3.dataset.opening import open_reader
 from bams3.dataset.plan import Plan, write_plan
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
+from bams3.errors import Bams3Error, DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.convert import convert
 from bams3.operations.merge import merge
 from bams3.operations.repair import repair
@@ -182,6 +182,7 @@ def test_which_contigs_share(joins: None) -> None:
 
 def test_a_window_holds_so_many_bases_and_contigs(joins: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [*Grid([("x", 1 << 17)] * 65, 1 << 20).firsts] == [0] * 32 + [32] * 32 + [64]
+    assert [*Grid([("x", length) for length in (9, 1 << 18, 0, 0)], 1 << 20).firsts] == [0, 1, 2, 2]
     monkeypatch.setattr(layout, "MOST_JOINED", 3)
     assert [*Grid([("x", 0)] * 7, 1 << 20).firsts] == [0, 0, 0, 3, 3, 3, 6]
 
@@ -252,6 +253,14 @@ def test_repaired(dataset: Path, tmp_path: Path, joins: None) -> None:
     repair(copy)
     assert (copy / "_index/chunks.json.zst").read_bytes() == (dataset / "_index/chunks.json.zst").read_bytes()
     assert list(verify(DatasetReader(copy))) == []
+
+
+def test_the_grid_is_unknown_without_the_header(tmp_path: Path, joins: None) -> None:
+    convert(bam(tmp_path, [record(0, 10), record(5, 10)]), tmp_path / "d.bams3")
+    for document in ("_metadata.json", "_header.sam.zst"):
+        (tmp_path / "d.bams3" / document).unlink()
+    with pytest.raises(DatasetError, match="grid; give the header with --header"):
+        repair(tmp_path / "d.bams3")
 
 
 def printed(capfd: pytest.CaptureFixture[str], *words: Any) -> str:

@@ -79,6 +79,7 @@ def packed(data: bytes) -> str:
         packed(zstandard.compress(b"[" * 100_000)),
         packed(zstandard.compress(bytes(1 << 26))),
         packed(zstandard.compress(b"7")),
+        packed(zstandard.compress(json.dumps(MANY).encode()) + b"\0"),
         packed(zstandard.compress(json.dumps([*MANY, MANY[0]]).encode())),
         packed(zstandard.compress(json.dumps(MANY[:9]).encode())) + " ",
     ],

@@ -139,6 +139,27 @@ def test_read_group(tmp_path):
     assert FilterColumns(dataset.groups[0], lambda: header)["library"] == ["x", "", "", "x"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[RG] == "gä"',
+        '[RG] =~ "^g..$"',
+        "length([RG]) == 3",
+        'library == "lö"',
+        'rname == "é"',
+        '[CO] == "日"',
+    ],
+)
+def test_text_of_several_bytes_per_character(text, tmp_path):
+    header = Header("@RG\tID:gä\tLB:lö\n".encode(), (("é", 1000),))
+    tags = hostile.tag("RG", "Z", "gä".encode()), hostile.tag("CO", "Z", "日".encode())
+    record = hostile.good(0, 0, tags=list(tags))
+    (tmp_path / "x.bam").write_bytes(hostile.bam(header.text, header.references, [record]))
+    dataset = MemoryDataset(header, walk(record, 1)[0], 4)
+    found = count(dataset, None, RecordFilter(expression=Expression(text)))
+    assert found == int(samtools("view", "-c", "-e", text, tmp_path / "x.bam")) == 1
+
+
 def test_reads_at_the_edges_of_a_contig(tmp_path):
     """Reads with POS 0 or past the contig's end belong to its first and last region."""
     header = Header(b"", (("c", 1000), ("d", 1000)))

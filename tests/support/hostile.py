@@ -115,12 +115,8 @@ def bam_header(text: bytes, references: Sequence[Reference]) -> bytes:
     """From the magic to the end of the reference list."""
     parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(references))]
     for name, length in references:
-        parts.append(
-            struct.pack("<i", len(name) + 1)
-            + name.encode("utf-8", "surrogateescape")
-            + b"\0"
-            + struct.pack("<i", length)
-        )
+        data = name.encode("utf-8", "surrogateescape") + b"\0"
+        parts.append(struct.pack("<i", len(data)) + data + struct.pack("<i", length))
     return b"".join(parts)
 
 

@@ -12,7 +12,7 @@ from bams3.codec import located
 from bams3.codec.tag_columns import FLOATS, INTEGERS, TEXTS, TagColumn, kinds
 from bams3.errors import FormatError, UsageError
 from bams3.select import vectors
-from bams3.select.schema import SCHEMA, tag_of
+from bams3.select.schema import SCHEMA, tag_of, tag_values
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
@@ -77,7 +77,7 @@ class ArrowFields:
         """The names of all contigs, and "*"."""
         of_header = SCHEMA["rname"].of_header
         assert of_header
-        return _texts(of_header([*range(len(self._header().references)), -1], self._header()))
+        return _texts("rname", of_header([*range(len(self._header().references)), -1], self._header()))
 
     def _contig_names(self, reference_ids: np.ndarray) -> pa.Array:
         missing = len(self._contigs) - 1
@@ -95,7 +95,7 @@ class ArrowFields:
             return column("library", array("library", of_header(group.tag("RG"), self._header())), DICTIONARY)
         read_groups = _tag(group, "RG", DICTIONARY)
         names = of_header([*read_groups.dictionary.to_pylist(), None], self._header())
-        libraries = _texts(names).dictionary_encode()
+        libraries = _texts("library", names).dictionary_encode()
         indices = libraries.indices.take(read_groups.indices.fill_null(len(names) - 1))
         return pa.DictionaryArray.from_arrays(indices, libraries.dictionary)
 
@@ -126,9 +126,18 @@ def _alike(column: np.ndarray) -> Any:
     return [value.astype(common) if isinstance(value, np.ndarray) else value for value in column]
 
 
-def _texts(texts: list[str]) -> pa.Array:
-    data = [text.encode() for text in texts]
-    return _strings(np.cumsum([0, *map(len, data)], dtype=np.int32), b"".join(data))
+def _texts(name: str, texts: list[str]) -> pa.Array:
+    """Return texts that have one character per byte. Raises UsageError if they are not UTF-8."""
+    data = "".join(texts).encode("latin-1")
+    return _checked(name, _strings(np.cumsum([0, *map(len, texts)], dtype=np.int32), data))
+
+
+def _checked(name: str, texts: pa.Array) -> pa.Array:
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
+    return texts
 
 
 def _strings(offsets: Any, text: Any, valid: pa.Buffer | None = None) -> pa.Array:
@@ -164,8 +173,13 @@ def _cigars(group: "RowGroup") -> pa.Array:
 
 
 def _quality_lists(group: "RowGroup") -> pa.Array:
-    offsets, valid = vectors.quality_lists(group.qual, group.l_seq)
-    return _lists(offsets, group.qual, _bits(valid), pa.list_(pa.uint8()))
+    ends, valid = vectors.quality_lists(group.qual, group.l_seq)
+    offsets, values = np.asarray(ends), np.frombuffer(group.qual, np.uint8)
+    lengths, known = np.diff(offsets), np.frombuffer(valid, np.bool_)
+    if lengths[~known].any():  # Parquet takes no null that has values
+        values = values[known.repeat(lengths)]
+        offsets = np.cumsum([0, *lengths * known], dtype=np.int32)
+    return _lists(offsets, values, _bits(valid), pa.list_(pa.uint8()))
 
 
 _MADE: "dict[str, Callable[[RowGroup], pa.Array]]" = {
@@ -184,18 +198,14 @@ def _tag(group: "RowGroup", tag: str, kind: pa.DataType) -> pa.Array:
     if not found:
         return pa.nulls(group.records, kind)
     if found != [_kind_of(kind)]:  # the values need a conversion, which may fail
-        return column(name, array(name, group.tag(tag)), kind)
+        return column(name, array(name, tag_values(group, tag)), kind)
     values = TagColumn(tags, tag, found[0])
     valid = _bits(values.valid)
     if pa.types.is_list(kind):
         return _lists(values.offsets, values.values, valid, kind)
     if not len(values.offsets):
         return pa.Array.from_buffers(kind, group.records, [valid, pa.py_buffer(values.values)])
-    texts = _strings(values.offsets, values.values, valid)
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
+    texts = _checked(name, _strings(values.offsets, values.values, valid))
     return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts
 
 

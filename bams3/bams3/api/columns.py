@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bams3.select.schema import dtype_of
+from bams3.select.schema import HEADER_FIELDS, decoded, dtype_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,16 @@ def array(name: str, values: Any) -> "np.ndarray":
     elif name == "qualities":
         values = [None if value is None else np.frombuffer(value, np.uint8) for value in values]
     elif name[0] == "[":
-        values = [_elements(value) if isinstance(value, bytes) else value for value in values]
+        values = [
+            _elements(value)
+            if isinstance(value, bytes)
+            else decoded(value)
+            if isinstance(value, str)
+            else value
+            for value in values
+        ]
+    elif name in HEADER_FIELDS:
+        values = [decoded(text) for text in values]
     return np.fromiter(values, object, len(values))
 
 

@@ -107,11 +107,11 @@ def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
 
 @contextmanager
 def located(name: str) -> Iterator[None]:
-    """Put the row group's name in front of FormatErrors raised in the `with` block, unless they begin with it."""
+    """Put the row group's name in front of FormatErrors in the `with` block, unless they begin with the chunk's."""
     try:
         yield
     except FormatError as error:
-        if str(error).startswith(name):
+        if str(error).startswith(name.partition(", row group ")[0]):
             raise
         raise FormatError(f"{name}: {error}") from error
 
@@ -133,7 +133,7 @@ class Column(Generic[Value]):
         try:  # the same as `with located(…)`, but faster
             column = self._decode(instance)
         except FormatError as error:
-            if str(error).startswith(instance.name):
+            if str(error).startswith(instance.name.partition(", row group ")[0]):
                 raise
             raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column

@@ -177,7 +177,9 @@ def _join_planes(stored: bytes | memoryview, raw_length: int) -> bytearray:
 def _decompress_bytes(codec: str, stored: bytes | memoryview, raw_length: int) -> Any:
     if codec == RAW:
         data: Any = bytes(stored)
-    elif codec == CONSTANT and len(stored) == 1:
+    elif codec == CONSTANT:
+        if len(stored) != 1:
+            raise FormatError(f"{len(stored)} stored bytes instead of one")
         data = bytes(stored) * raw_length
     elif codec == ZSTD:
         data = _inflate(stored, raw_length)
@@ -199,7 +201,7 @@ def _inflate(stored: bytes | memoryview, raw_length: int) -> bytes:
         size = zstandard.frame_content_size(stored)
         if size != raw_length:
             raise FormatError(f"it inflates to {size} bytes instead of the {raw_length} given in the footer")
-        return _decompressor().decompress(stored)
+        return _decompressor().decompress(stored, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise FormatError(f"it cannot be inflated: {error}") from error
 

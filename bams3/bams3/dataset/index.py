@@ -43,7 +43,7 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     # Every chunk has at least one row group, and every row group at least one record.
     most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
     try:
-        entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
+        entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most, more=True))]
         if any(entry.tiles for entry in entries):
             raise ValueError("entries that are too long")
         check_chunks(

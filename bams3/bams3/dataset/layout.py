@@ -103,10 +103,10 @@ def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
     firsts = array("i", range(len(lengths)))
     if len(lengths) <= MANY_CONTIGS:
         return firsts
-    first, room = 0, 0
+    first, room = 0, -1  # no room: not even for a contig of length 0
     for number, length in enumerate(lengths):
         if length * SHORT > chunk_size:
-            room = 0
+            room = -1
         elif length <= room and number - first < MOST_JOINED:
             firsts[number] = first
             room -= length

@@ -123,7 +123,9 @@ def repair(
         try:
             check_chunks(entries, counts, references, size, manifest.joined, version)
         except ValueError as error:
-            raise DatasetError(f"{storage.root}: {error}; restore what is missing") from None
+            # Which contigs share windows depends on the lengths of all of them.
+            advice = "give the header with --header" if unknown and any(e.contigs for e in entries) else ""
+            raise DatasetError(f"{storage.root}: {error}; {advice or 'restore what is missing'}") from None
         unknown += [
             "whether there were more chunks: compare the number of records with that of the source",
             "whether the source had its end-of-file marker",

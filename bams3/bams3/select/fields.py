@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bams3.select.schema import SCHEMA, tag_of, unknown
+from bams3.select.schema import SCHEMA, tag_of, tag_values, unknown
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
@@ -38,7 +38,7 @@ class FilterColumns(Mapping[str, Any]):
         import numpy as np
 
         if tag := tag_of(name):
-            return self._group.tag(tag)
+            return tag_values(self._group, tag)
         if name not in SCHEMA:
             raise unknown(name)
         field = SCHEMA[name]

@@ -42,8 +42,23 @@ def _text(data: Any) -> str:
     return str(data, "latin-1")
 
 
+def by_byte(text: str) -> str:
+    """Return decoded text (of a header or a tag) with one character per byte, as in filter expressions."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def tag_values(group: RowGroup, tag: str) -> list[Any]:
+    """Return the value of a tag of each record, as in filter expressions; bytes for an array, None if it is absent."""
+    return [by_byte(value) if isinstance(value, str) else value for value in group.tag(tag)]
+
+
+def decoded(text: str) -> str:
+    """The inverse of `by_byte`."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
 def _reference_names(reference_ids: Iterable[int], header: Header) -> list[str]:
-    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in header.references]
+    names = [by_byte(name) for name, _ in header.references]
     return [names[i] if i >= 0 else "*" for i in reference_ids]
 
 
@@ -90,7 +105,7 @@ def _libraries(read_groups: list[Any], header: Header) -> list[str]:
         if line.startswith(b"@RG\t"):
             fields = dict(field.partition(":")[::2] for field in _text(line).split("\t")[1:])
             libraries.setdefault(fields.get("ID"), fields.get("LB", ""))
-    return [libraries.get(name, "") for name in read_groups]
+    return [libraries.get(by_byte(name), "") if isinstance(name, str) else "" for name in read_groups]
 
 
 def _sequences(group: RowGroup) -> list[str]:
