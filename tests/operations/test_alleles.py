@@ -282,7 +282,9 @@ ERRORS = {
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
     "--sites {t}/intervals.txt {a}": "intervals.txt, line 2: not a site; expected contig, position (1 or more), and "
-    "optionally REF (letters) and ALT; name a file of intervals NAME.bed",
+    "optionally REF (letters) and ALT; name a file of intervals NAME.bed, and a VCF NAME.vcf",
+    "--sites {t}/vcf.txt {a}": "vcf.txt, line 1: not a site",
+    "--sites {t}/vcf.VCF {a}": "vcf.VCF, line 1: not a site",
     "--sites {t}/far.tsv {a}": "far.tsv, line 1: not a site",
     "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
     "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",
@@ -296,6 +298,8 @@ FILES = {
     "bad.tsv": "chr1\t5\nchr1\t0\n",
     "ref.tsv": "chr1\t5\t7\tA\n",
     "intervals.txt": "chr1\t5\t5\nchr1\t5\t6\n",  # the first line, of one position, is one for bam-readcount
+    "vcf.txt": "##fileformat=VCFv4.2\nchr1\t5\t.\tA\tC\n",
+    "vcf.VCF": "#CHROM\tPOS\tID\tREF\tALT\nchr1\t5\t.\tA\tC\n",
     "far.tsv": "chr1\t2147483648\n",
     "other.tsv": "chr1\t5\n1\t7\n1\t8\n",
     "good.tsv": "chr1\t5\n",

@@ -33,7 +33,8 @@ _OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-version", "-"]
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
     VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
-    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals NAME.bed",
+    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals NAME.bed, "
+    "and a VCF NAME.vcf",
 }
 
 

@@ -2,6 +2,7 @@
 """Sites from the lines of a VCF, a BED file, or a table of positions, as columns."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
 
 from bams3.alleles.counts cimport NO_ROW, row_of_base
 from bams3.bam.intervals cimport FIELDS, BedReader, Field, interval, number, split
@@ -61,7 +62,7 @@ cdef class SiteReader(BedReader):
         cdef int count = split(line, length, fields)
         cdef int32_t contig
         if count == 0 or fields[0].at[0] == HASH:
-            return True
+            return not (self.kind == TABLE_KIND and count and begins_vcf(fields, count))
         if self.kind == BED_KIND:
             if not interval(fields, count, &start, &end) or count < 3:
                 return (<const char *> fields[0].at)[:fields[0].length] in (b"track", b"browser")
@@ -138,6 +139,17 @@ cdef class SiteReader(BedReader):
             self.contig.size = self.start.size = self.end.size = self.texts.size = self.text_ends.size = 0
             self.row = 0
         return column("i", contig), column("q", position), bytes(texts), column("q", ends), bytes(refs)
+
+
+cdef bint begins_vcf(const Field *fields, int count) noexcept nogil:
+    """Whether a comment is the first line of a VCF, or the one with the names of its columns. (As a table, a VCF would
+    have its IDs taken for REF.)"""
+    if fields[0].length >= 16 and memcmp(fields[0].at, b"##fileformat=VCF", 16) == 0:
+        return True
+    return (
+        count > 2 and fields[0].length == 6 and memcmp(fields[0].at, b"#CHROM", 6) == 0
+        and fields[2].length == 2 and memcmp(fields[2].at, b"ID", 2) == 0
+    )
 
 
 cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
