@@ -273,6 +273,25 @@ def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> Non
         assert run_block(code, tmp_path, commands) == printed
 
 
+class CountedDataset:
+    """A dataset of many contigs that counts how often its list of contigs is read."""
+
+    is_whole, uri, count = True, "x.bams3", 0
+
+    @property
+    def references(self) -> list[tuple[str, int]]:
+        self.count += 1
+        return [(f"c{i}", 100) for i in range(1000)]
+
+
+def test_contigs_are_checked_without_searching_the_list_for_each(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("".join(f"c{i}\t1\n" for i in range(1000)))
+    dataset: Any = CountedDataset()
+    (block,) = known.SiteFile(str(tmp_path / "x.tsv")).blocks(5000, [dataset])
+    assert len(block.contigs) == 1000
+    assert dataset.count < 5
+
+
 ERRORS = {
     "--sites none.vcf {a}": "cannot read none.vcf: No such file",
     "--sites none.bcf {a}": "cannot read none.bcf: No such file",

@@ -106,6 +106,9 @@ class SiteFile:
         reader = SiteReader()
         reader.kind = self.kind
         reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
+        names = [
+            (dataset, {name for name, _ in dataset.references}) for dataset in datasets if dataset.is_whole
+        ]
         checked = 0
         try:
             with closing(self.texts()) as texts:
@@ -117,7 +120,7 @@ class SiteFile:
                     for name, line in zip(
                         reader.contigs[checked:], reader.first_lines[checked:], strict=True
                     ):
-                        self._check(name, line, datasets)
+                        self._check(name, line, names)
                     checked = len(reader.contigs)
                     while reader.count >= most:
                         yield Sites(reader.contigs, *reader.take(most))
@@ -144,9 +147,9 @@ class SiteFile:
     def _line(self, number: int) -> str:
         return f"{self.path}, {'record' if self.path.endswith('.bcf') else 'line'} {number}"
 
-    def _check(self, contig: str, line: int, datasets: Sequence[DatasetReader]) -> None:
-        for dataset in datasets:
-            if dataset.is_whole and all(name != contig for name, _ in dataset.references):
+    def _check(self, contig: str, line: int, names: Iterable[tuple[DatasetReader, set[str]]]) -> None:
+        for dataset, its_names in names:
+            if contig not in its_names:
                 raise UsageError(
                     f"{self._line(line)}: {dataset.uri} has no contig {contig!r}; use a file of sites "
                     "for the same reference genome"
