@@ -273,6 +273,23 @@ def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> Non
         assert run_block(code, tmp_path, commands) == printed
 
 
+def test_sites_past_the_end_have_no_reads_and_a_warning(
+    two: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sites = tmp_path / "far.vcf"
+    sites.write_text("".join(f"chr2\t{pos}\t.\tA\tC\t.\t.\t.\n" for pos in (5000, 5001, 9000)))
+    rows = table(tmp_path / "out", "--sites", sites, two[0])
+    assert [row["AD"] for row in rows] == ["0,0"] * 3
+    assert (
+        main(["relate", "--count", "--sites", str(sites), "-o", str(tmp_path / "a.counts"), str(two[0])]) == 0
+    )
+    assert caplog.messages == [
+        f"{sites}, line 2: past the end of the contig (number of such sites: 2); the file may be for another reference "
+        "genome",
+        f"{sites}: 2 of 3 sites are past the ends of contigs of {two[0]}; they may be for another reference genome",
+    ]
+
+
 class CountedDataset:
     """A dataset of many contigs that counts how often its list of contigs is read."""
 

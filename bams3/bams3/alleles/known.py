@@ -20,6 +20,7 @@ from bams3.errors import UsageError
 from bams3.inflate import PORTION, Opener, of_disk, whole_lines
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.query import streams_plan
+from bams3.warned import warn
 
 if TYPE_CHECKING:
     from bams3.alleles.piles import Pile
@@ -101,7 +102,7 @@ class SiteFile:
         """Yield the sites in blocks of `most`.
 
         Raises UsageError if the file cannot be read, for lines that are not sites, and for contigs that a whole dataset
-        among `datasets` lacks. (Chunks without their dataset may lack contigs.)
+        among `datasets` lacks. (Chunks without their dataset may lack contigs.) Warns of sites past the end.
         """
         reader = SiteReader()
         reader.kind = self.kind
@@ -126,6 +127,11 @@ class SiteFile:
                         yield Sites(reader.contigs, *reader.take(most))
         except OSError as error:
             raise UsageError(f"cannot read {self.path}: {error.strerror or error}") from None
+        if reader.past:
+            warn(
+                f"{self._line(reader.first_past)}: past the end of the contig (number of such sites: {reader.past}); "
+                "the file may be for another reference genome"
+            )
         if reader.count:
             yield Sites(reader.contigs, *reader.take(most))
 

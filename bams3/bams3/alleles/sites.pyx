@@ -37,6 +37,8 @@ cdef class SiteReader(BedReader):
         The first line on which each contig occurs.
     count
         The number of sites that are held: parsed, and not yet removed by `take`.
+    past, first_past
+        The number of sites past the ends of their contigs, and the line of the first one. (Intervals are clipped.)
     """
 
     cdef public int kind
@@ -44,6 +46,7 @@ cdef class SiteReader(BedReader):
     cdef list ends                  # lengths of the contigs that have occurred
     cdef readonly list first_lines
     cdef readonly int64_t count     # of sites that are held
+    cdef readonly int64_t past, first_past
     cdef Buffer texts, text_ends    # ID, REF and ALT of each line, separated by tabs
     cdef Py_ssize_t row             # the next site: its line, and (`offset`) its position in the line's interval
     cdef int64_t offset
@@ -88,6 +91,9 @@ cdef class SiteReader(BedReader):
         if self.kind == BED_KIND:
             end = min(end, <int64_t> self.ends[contig])
             start = min(start, end)
+        elif start >= <int64_t> self.ends[contig]:
+            self.first_past = self.first_past or self.lines
+            self.past += 1
         self.contig.put_u32(<uint32_t> contig)
         self.start.put_u64(<unsigned long long> start)
         self.end.put_u64(<unsigned long long> end)
