@@ -173,7 +173,7 @@ FAILURES = {
     "thresholds": (["coverage", "-b", "9", "-T", "a", "-o", "{here}/x", "{dataset}"], "'a'"),
     "quantize": (["coverage", "-q", "a", "-o", "{here}/x", "{dataset}"], "'a'"),
     "verify against nothing": (["verify", "--against", "{here}/none.bam", "{dataset}"], "none.bam"),
-    "not a FASTA": (["pileup", "-f", "{here}/a.bed", "{dataset}"], "cannot read the FASTA file {here}/a.bed"),
+    "not a FASTA": (["pileup", "-f", "{here}/a.bed", "{dataset}"], "a.bed`; give a FASTA file that is not"),
     "to-bam folder": (["to-bam", "{dataset}", "{here}/none/x.bam"], "{here}/none/x.bam: "),
 }  # fmt: skip
 

@@ -155,6 +155,7 @@ SHEETS = {
     "siblings without a sheet": ("daughter son", "", ["related daughter son"]),
     "half siblings as strangers": ("half son", "half - male", ["related half son"]),
     "another sex": ("mother son", "son - female - mother", ["sex son"]),
+    "a mother as father": ("mother son", "son - - mother", ["sex mother"]),
     "a mixture": ("mixed stranger", "", ["contaminated mixed"]),
     "few reads of one person": (
         "shallow daughter", "shallow a; daughter a", ["unclear shallow", "unclear shallow daughter"],
@@ -190,7 +191,9 @@ MISTAKES = {
     "son - hen": "sheet.tsv: sample son: sex 'hen'; write male, female or unknown",
     "son a male; half a female": "sheet.tsv: subject a: sex is male in one row and female in another",
     "son a - b; half a - c": "sheet.tsv: subject a: father is b in one row and c in another",
-    "son - - half; half - female": "sheet.tsv: half, the father of son, is female in another row",
+    "son - - half; half - female": "sheet.tsv: half, the father of son, is female elsewhere in the sheet",
+    "son - - half half": "sheet.tsv: half, the mother of son, is male elsewhere in the sheet",
+    "son a; son b": "sheet.tsv: sample son: subject is a in one row and b in another",
     "son - - half; half - - son": "sheet.tsv: subjects are their own ancestors: ",
     "sun - male": "sheet.tsv: has none of the samples, such as son; names must be those of the files",
 }

@@ -273,6 +273,42 @@ def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> Non
         assert run_block(code, tmp_path, commands) == printed
 
 
+def test_sites_past_the_end_have_no_reads_and_a_warning(
+    two: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sites = tmp_path / "far.vcf"
+    sites.write_text("".join(f"chr2\t{pos}\t.\tA\tC\t.\t.\t.\n" for pos in (5000, 5001, 9000)))
+    rows = table(tmp_path / "out", "--sites", sites, two[0])
+    assert [row["AD"] for row in rows] == ["0,0"] * 3
+    assert (
+        main(["relate", "--count", "--sites", str(sites), "-o", str(tmp_path / "a.counts"), str(two[0])]) == 0
+    )
+    assert caplog.messages == [
+        f"{sites}, line 2: past the end of the contig (number of such sites: 2); the file may be for another reference "
+        "genome",
+        f"{sites}: 2 of 3 sites are past the ends of contigs of {two[0]}; they may be for another reference genome",
+    ]
+
+
+class CountedDataset:
+    """A dataset of many contigs that counts how often its list of contigs is read."""
+
+    is_whole, uri, count = True, "x.bams3", 0
+
+    @property
+    def references(self) -> list[tuple[str, int]]:
+        self.count += 1
+        return [(f"c{i}", 100) for i in range(1000)]
+
+
+def test_contigs_are_checked_without_searching_the_list_for_each(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("".join(f"c{i}\t1\n" for i in range(1000)))
+    dataset: Any = CountedDataset()
+    (block,) = known.SiteFile(str(tmp_path / "x.tsv")).blocks(5000, [dataset])
+    assert len(block.contigs) == 1000
+    assert dataset.count < 5
+
+
 ERRORS = {
     "--sites none.vcf {a}": "cannot read none.vcf: No such file",
     "--sites none.bcf {a}": "cannot read none.bcf: No such file",
@@ -282,7 +318,9 @@ ERRORS = {
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
     "--sites {t}/intervals.txt {a}": "intervals.txt, line 2: not a site; expected contig, position (1 or more), and "
-    "optionally REF (letters) and ALT; name a file of intervals NAME.bed",
+    "optionally REF (letters) and ALT; name a file of intervals NAME.bed, and a VCF NAME.vcf",
+    "--sites {t}/vcf.txt {a}": "vcf.txt, line 1: not a site",
+    "--sites {t}/vcf.VCF {a}": "vcf.VCF, line 1: not a site",
     "--sites {t}/far.tsv {a}": "far.tsv, line 1: not a site",
     "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
     "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",
@@ -296,6 +334,8 @@ FILES = {
     "bad.tsv": "chr1\t5\nchr1\t0\n",
     "ref.tsv": "chr1\t5\t7\tA\n",
     "intervals.txt": "chr1\t5\t5\nchr1\t5\t6\n",  # the first line, of one position, is one for bam-readcount
+    "vcf.txt": "##fileformat=VCFv4.2\nchr1\t5\t.\tA\tC\n",
+    "vcf.VCF": "#CHROM\tPOS\tID\tREF\tALT\nchr1\t5\t.\tA\tC\n",
     "far.tsv": "chr1\t2147483648\n",
     "other.tsv": "chr1\t5\n1\t7\n1\t8\n",
     "good.tsv": "chr1\t5\n",

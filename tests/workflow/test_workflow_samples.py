@@ -372,7 +372,7 @@ def test_the_stage_of_the_cohort() -> None:
         ({"sex": "F", "father": "B", "subject": "a"}, ""),
         ({"sex": "hen"}, "s.tsv: sample A: sex 'hen'; write male, female or unknown"),
         ({"Sex": "F"}, "s.tsv: column 'Sex': spell it 'sex'"),
-        ({"mother": "B"}, "s.tsv: B, the mother of A, is male in another row"),
+        ({"mother": "B"}, "s.tsv: B, the mother of A, is male elsewhere in the sheet"),
         ({"father": "A"}, "s.tsv: subjects are their own ancestors: A → A"),
     ],
 )

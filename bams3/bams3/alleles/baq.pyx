@@ -158,7 +158,13 @@ cdef int realign_read(Room room, Read *read, const uint8_t *reference, int64_t s
         begin += (end - begin - read.l_seq - band) // 2
         end -= (end - begin - read.l_seq - band) // 2
     end = min(end, start + bases)
-    if end <= begin or begin < start:
+    if begin < start:
+        return 0
+    if end <= begin:  # past the end of the reference, where no base has a place
+        room.fit(0, read.l_seq, 0)
+        memset(room.state, 0, read.l_seq * sizeof(int32_t))
+        memset(room.bytes, 0, read.l_seq)
+        cap(read, room.state, room.bytes, room.length, begin)
         return 0
     model.bases, model.length, model.quality = <int> (end - begin), read.l_seq, read.qual
     model.opening, model.extension = (1e-7 if read.l_seq > LONG else 0.001), 0.1

@@ -20,6 +20,7 @@ from bams3.errors import UsageError
 from bams3.inflate import PORTION, Opener, of_disk, whole_lines
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.query import streams_plan
+from bams3.warned import warn
 
 if TYPE_CHECKING:
     from bams3.alleles.piles import Pile
@@ -33,7 +34,8 @@ _OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-version", "-"]
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
     VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
-    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals NAME.bed",
+    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT; name a file of intervals NAME.bed, "
+    "and a VCF NAME.vcf",
 }
 
 
@@ -100,11 +102,14 @@ class SiteFile:
         """Yield the sites in blocks of `most`.
 
         Raises UsageError if the file cannot be read, for lines that are not sites, and for contigs that a whole dataset
-        among `datasets` lacks. (Chunks without their dataset may lack contigs.)
+        among `datasets` lacks. (Chunks without their dataset may lack contigs.) Warns of sites past the end.
         """
         reader = SiteReader()
         reader.kind = self.kind
         reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
+        names = [
+            (dataset, {name for name, _ in dataset.references}) for dataset in datasets if dataset.is_whole
+        ]
         checked = 0
         try:
             with closing(self.texts()) as texts:
@@ -116,12 +121,17 @@ class SiteFile:
                     for name, line in zip(
                         reader.contigs[checked:], reader.first_lines[checked:], strict=True
                     ):
-                        self._check(name, line, datasets)
+                        self._check(name, line, names)
                     checked = len(reader.contigs)
                     while reader.count >= most:
                         yield Sites(reader.contigs, *reader.take(most))
         except OSError as error:
             raise UsageError(f"cannot read {self.path}: {error.strerror or error}") from None
+        if reader.past:
+            warn(
+                f"{self._line(reader.first_past)}: past the end of the contig (number of such sites: {reader.past}); "
+                "the file may be for another reference genome"
+            )
         if reader.count:
             yield Sites(reader.contigs, *reader.take(most))
 
@@ -143,9 +153,9 @@ class SiteFile:
     def _line(self, number: int) -> str:
         return f"{self.path}, {'record' if self.path.endswith('.bcf') else 'line'} {number}"
 
-    def _check(self, contig: str, line: int, datasets: Sequence[DatasetReader]) -> None:
-        for dataset in datasets:
-            if dataset.is_whole and all(name != contig for name, _ in dataset.references):
+    def _check(self, contig: str, line: int, names: Iterable[tuple[DatasetReader, set[str]]]) -> None:
+        for dataset, its_names in names:
+            if contig not in its_names:
                 raise UsageError(
                     f"{self._line(line)}: {dataset.uri} has no contig {contig!r}; use a file of sites "
                     "for the same reference genome"

@@ -83,7 +83,7 @@ cdef class Pile:
         found = array("q", [start])
         if size <= 0:
             return found
-        changes = array("q", bytes(8 * (BINS + 2)))
+        changes = array("q", bytes(8 * (min(size, <int64_t> BINS) + 2)))
         cdef int64_t[::1] change = changes
         with nogil:
             for i in range(self.count):

@@ -23,7 +23,10 @@ class Fasta:
         try:
             self._file = FastaFile(path)
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read the FASTA file {path}, or its index {path}.fai: {error}") from None
+            raise UsageError(
+                f"cannot read the FASTA file {path}, or its index {path}.fai: {error}; give a FASTA file that is not "
+                "compressed, or compressed by bgzip"
+            ) from None
         finally:
             set_verbosity(shown)
         self._lock = Lock()

@@ -11,4 +11,6 @@ class SiteReader(BedReader):
     lengths: dict[str, int]
     count: int
     first_lines: list[int]
+    past: int
+    first_past: int
     def take(self, most: int) -> tuple[array[int], array[int], bytes, array[int], bytes]: ...

@@ -2,6 +2,7 @@
 """Sites from the lines of a VCF, a BED file, or a table of positions, as columns."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
 
 from bams3.alleles.counts cimport NO_ROW, row_of_base
 from bams3.bam.intervals cimport FIELDS, BedReader, Field, interval, number, split
@@ -36,6 +37,8 @@ cdef class SiteReader(BedReader):
         The first line on which each contig occurs.
     count
         The number of sites that are held: parsed, and not yet removed by `take`.
+    past, first_past
+        The number of sites past the ends of their contigs, and the line of the first one. (Intervals are clipped.)
     """
 
     cdef public int kind
@@ -43,6 +46,7 @@ cdef class SiteReader(BedReader):
     cdef list ends                  # lengths of the contigs that have occurred
     cdef readonly list first_lines
     cdef readonly int64_t count     # of sites that are held
+    cdef readonly int64_t past, first_past
     cdef Buffer texts, text_ends    # ID, REF and ALT of each line, separated by tabs
     cdef Py_ssize_t row             # the next site: its line, and (`offset`) its position in the line's interval
     cdef int64_t offset
@@ -61,7 +65,7 @@ cdef class SiteReader(BedReader):
         cdef int count = split(line, length, fields)
         cdef int32_t contig
         if count == 0 or fields[0].at[0] == HASH:
-            return True
+            return not (self.kind == TABLE_KIND and count and begins_vcf(fields, count))
         if self.kind == BED_KIND:
             if not interval(fields, count, &start, &end) or count < 3:
                 return (<const char *> fields[0].at)[:fields[0].length] in (b"track", b"browser")
@@ -87,6 +91,9 @@ cdef class SiteReader(BedReader):
         if self.kind == BED_KIND:
             end = min(end, <int64_t> self.ends[contig])
             start = min(start, end)
+        elif start >= <int64_t> self.ends[contig]:
+            self.first_past = self.first_past or self.lines
+            self.past += 1
         self.contig.put_u32(<uint32_t> contig)
         self.start.put_u64(<unsigned long long> start)
         self.end.put_u64(<unsigned long long> end)
@@ -138,6 +145,17 @@ cdef class SiteReader(BedReader):
             self.contig.size = self.start.size = self.end.size = self.texts.size = self.text_ends.size = 0
             self.row = 0
         return column("i", contig), column("q", position), bytes(texts), column("q", ends), bytes(refs)
+
+
+cdef bint begins_vcf(const Field *fields, int count) noexcept nogil:
+    """Whether a comment is the first line of a VCF, or the one with the names of its columns. (As a table, a VCF would
+    have its IDs taken for REF.)"""
+    if fields[0].length >= 16 and memcmp(fields[0].at, b"##fileformat=VCF", 16) == 0:
+        return True
+    return (
+        count > 2 and fields[0].length == 6 and memcmp(fields[0].at, b"#CHROM", 6) == 0
+        and fields[2].length == 2 and memcmp(fields[2].at, b"ID", 2) == 0
+    )
 
 
 cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:

@@ -11,9 +11,11 @@ import numpy as np
 from bams3.alleles.counts import SITE_WIDTH
 from bams3.alleles.known import count_sites
 from bams3.alleles.pileup import PileOptions
+from bams3.bam.regions import LAST
 from bams3.errors import FormatError, UsageError
 from bams3.identity.sites import BASES, SiteSet
 from bams3.storage import open_object
+from bams3.warned import warn
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
@@ -51,11 +53,18 @@ def count(dataset: DatasetReader, sites: SiteSet, quality: Quality, workers: Wor
 
     Raises UsageError if a whole dataset has none of the contigs, and FormatError if it is damaged.
     """
-    has = {name for name, _ in dataset.references}
-    if dataset.is_whole and not has.intersection(sites.places.contigs):
+    lengths = dict(dataset.references)
+    if dataset.is_whole and lengths.keys().isdisjoint(sites.places.contigs):
         raise UsageError(
             f"{sites.path}: {dataset.uri} has none of its contigs, such as {sites.places.contigs[0]}; use sites for "
             "the same reference genome"
+        )
+    ends = np.array([lengths.get(name, LAST) for name in sites.places.contigs])
+    past = int((np.array(sites.places.position) >= ends[np.array(sites.places.contig)]).sum())
+    if past:
+        warn(
+            f"{sites.path}: {past} of {len(sites)} sites are past the ends of contigs of {dataset.uri}; they may be "
+            "for another reference genome"
         )
     options = PileOptions(min_mapq=quality.mapping, orphans=True)
     found = count_sites(dataset, sites.places, options, quality.base, workers)

@@ -53,16 +53,20 @@ class People:
         self._where = where
         self.has_sheet = bool(rows)
         self._subjects: dict[str, Subject] = {}
-        names = {}
+        names: dict[str, str] = {}
         for row in rows:
             subject = self._read(row)
-            names[row["sample"]] = subject.name
+            before = names.setdefault(row["sample"], subject.name)
+            if before != subject.name:
+                raise UsageError(
+                    f"{where}: sample {row['sample']}: subject is {before} in one row and {subject.name} in another"
+                )
             self._add(subject)
-        self.of = {
-            sample: self._subjects.setdefault(names.get(sample, sample), Subject(names.get(sample, sample)))
-            for sample in samples
-        }
+        subjects = {sample: names.get(sample, sample) for sample in samples}
+        for name in subjects.values():
+            self._subjects.setdefault(name, Subject(name))
         self._check_parents()
+        self.of = {sample: self._subjects[name] for sample, name in subjects.items()}
 
     def kinships(self) -> dict[frozenset[str], float]:
         """Return the kinships of pairs of subjects that are expected from the sheet, if they are greater than 0."""
@@ -104,13 +108,19 @@ class People:
         self._subjects[subject.name] = Subject(*(a or b for a, b in zip(before, subject, strict=True)))
 
     def _check_parents(self) -> None:
+        """Note the sex of parents: fathers are male, and mothers female."""
+        sexes: dict[str, str] = {}
         for subject in self._subjects.values():
-            for parent, sex, wrong in zip(PARENTS, ("male", "female"), ("female", "male"), strict=True):
+            for parent, sex in zip(PARENTS, ("male", "female"), strict=True):
                 name = getattr(subject, parent)
-                if name and self._subjects.get(name, subject._replace(sex=sex)).sex == wrong:
+                stated = self._subjects.get(name, subject._replace(sex="")).sex
+                found = stated or sexes.setdefault(name, sex)
+                if name and found != sex:
                     raise UsageError(
-                        f"{self._where}: {name}, the {parent} of {subject.name}, is {wrong} in another row"
+                        f"{self._where}: {name}, the {parent} of {subject.name}, is {found} elsewhere in the sheet"
                     )
+        for name in sexes.keys() & self._subjects.keys():
+            self._subjects[name] = self._subjects[name]._replace(sex=sexes[name])
         try:
             self._sorted()
         except CycleError as error:
