@@ -62,6 +62,7 @@ def test_all_temporary_files_go_there() -> None:
             ImportError("x.so: failed to map segment from shared object"),
             "the system limits memory or threads (x.so",
         ),
+        (OSError(24, "Too many open files", "x"), "x: Too many open files; raise the limit (ulimit -n)"),
         (RuntimeError("another"), ""),
         (ImportError("another"), ""),
     ],
