@@ -1,5 +1,7 @@
 """The five classes of errors. Every message is one line that says what is wrong, where, and what to do."""
 
+import errno
+
 from bams3.shown import shown
 
 
@@ -34,4 +36,5 @@ def message_of(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    advice = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+    return f"{where}{error.strerror or error}{advice}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bams3.cli import main
+from zstandard import ZstdError
 
 from bams3 import temporary
 
@@ -62,6 +63,11 @@ def test_all_temporary_files_go_there() -> None:
             ImportError("x.so: failed to map segment from shared object"),
             "the system limits memory or threads (x.so",
         ),
+        (
+            ZstdError("cannot compress: Allocation error : not enough memory"),
+            "the system limits memory or threads (cannot compress: ",
+        ),
+        (OSError(24, "Too many open files", "x"), "x: Too many open files; raise the limit (ulimit -n)"),
         (RuntimeError("another"), ""),
         (ImportError("another"), ""),
     ],

@@ -357,7 +357,7 @@ def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
 FEW_FILES = """
 import resource, sys
 from bams3.cli import main
-resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
 for words in ("convert x.bam d --chunk-size 256K", "rewrite d e", "markdup d f", "merge -cp d e g", "verify g"):
     assert main(words.split()) == 0, words
 """

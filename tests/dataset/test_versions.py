@@ -87,6 +87,8 @@ def in_folder(folder: Path, words: str) -> list[str]:
 OUTPUTS = ("d", "parts", "part", "x.counts", "log", "made", "out")
 KINDS: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("d/_metadata.json", "stats d", of_next_version, "dataset version 99 is not supported; update bams3 to read it"),
+    ("d/_metadata.json", "repair d", of_next_version, "version 99 is not supported; update bams3 to read it, or"),
+    (f"d/{CHUNK}", "repair d", of_next_magic, "unknown chunk version 99; update bams3"),
     (f"d/{CHUNK}", f"inspect d/{CHUNK}", of_next_magic, "unknown chunk version 99; update bams3"),
     (f"d/{CHUNK}", "query d -o out", with_encoding, "unknown encoding 'newer' of seq; update bams3"),
     ("parts/_parts/plan.json", "merge parts", of_next_version, "writes format version 99; finish it with"),
@@ -109,6 +111,7 @@ def test_newer_files(
     path = folder / name
     before = {each: each.read_bytes() for each in folder.rglob("*") if each.is_file()}
     change(path)
+    changed = {each: each.read_bytes() for each in before}
     try:
         assert main(in_folder(folder, words)) == 1
         said = capfd.readouterr().err
@@ -117,6 +120,7 @@ def test_newer_files(
         assert str(path.parent if path.name == "_metadata.json" else path) in said
         left = {each for each in folder.rglob("*") if each.is_file()} - before.keys()
         assert not left, "nothing is written for a file that isn't understood"
+        assert {each: each.read_bytes() for each in before} == changed
     finally:
         for each, data in before.items():
             each.write_bytes(data)

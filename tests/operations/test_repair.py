@@ -143,6 +143,7 @@ REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "references that disagree": (_forged, "references"),
     "no chunks": (lambda d, _: shutil.rmtree(d / "data"), "there are no chunks"),
     "no chunk": (lambda d, _: (d / "data/chr1/y.chunk").write_text("x"), "not a bams3 chunk"),
+    "a link": (lambda d, tmp: (shutil.rmtree(d / "_index"), (d / "_index").symlink_to(tmp)), "_index: a symbolic link"),
     "not finished": (lambda d, _: ((d / "_parts").mkdir(), (d / "_parts/plan.json").write_text("{}")), "merge"),
 }  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_what_does_not_belong_together_is_refused(dataset: Path, tmp_path: Path,
     """And nothing is written."""
     change, message = REFUSED[case]
     change(dataset, tmp_path)
-    (dataset / INDEX).unlink()
+    (dataset / INDEX).unlink(missing_ok=True)
     before = held(dataset)
     with pytest.raises(Bams3Error, match=message):
         repair(dataset)

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from hashlib import md5
 from pathlib import Path
 
 import hostile
@@ -153,23 +154,44 @@ def test_cram_with_a_reference(samtools: Samtools, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [["-O", "cram,multi_seq_per_slice=1"], []]
 )  # htslib checks the latter's slices
+@pytest.mark.parametrize("named", ["by -T", "in the header"])
 def test_a_fasta_that_a_cram_was_not_written_with(
-    samtools: Samtools, tmp_path: Path, options: list[str]
+    samtools: Samtools, tmp_path: Path, named: str, options: list[str]
 ) -> None:
     cram, fasta = make_cram(tmp_path, samtools, SEVERAL, *options), tmp_path / "ref.fa"
+    reference = str(fasta) if named == "by -T" else None
     text = fasta.read_bytes().lower()
     fasta.write_bytes(text)
-    assert content(cram, reference=str(fasta)) == as_samtools(samtools, cram, "-T", str(fasta))
+    assert content(cram, reference=reference) == as_samtools(samtools, cram)
     at = text.index(b">b")
     fasta.write_bytes(text[:at] + text[at:].replace(b"a", b"c"))
     with pytest.raises(SourceError, match=r"x\.cram: .*(sequence of b than .*ref\.fa|MD5 .* mismatch at b)"):
-        content(cram, reference=str(fasta))
-    with open_source(str(cram), reference=str(fasta)) as source:
+        content(cram, reference=reference)
+    with open_source(str(cram), reference=reference) as source:
         assert sum(map(len, source.window(0, 0, 4000))) == 1
         with pytest.raises(
             SourceError, match=r"x\.cram: .*(sequence of b than .*ref\.fa|MD5 .* mismatch at b)"
         ):
             list(source.window(1, 0, 4000))
+
+
+def test_a_sequence_that_is_found_by_its_checksum(
+    samtools: Samtools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then htslib does not open the FASTA that the header names, which may be another one."""
+    cram = make_cram(tmp_path, samtools, SEVERAL, "-O", "cram,multi_seq_per_slice=1")
+    right, name = content(cram), md5(REFERENCE).hexdigest()
+    (tmp_path / "ref.fa").write_bytes((tmp_path / "ref.fa").read_bytes().replace(b"A", b"C"))
+    for pattern, place in (("%s", name), ("%2s/%s", f"{name[:2]}/{name[2:]}"), ("x", f"x/{name}")):
+        with pytest.raises(SourceError, match=r"sequence of a:1-5 than .*ref\.fa"):
+            content(cram)
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(REFERENCE)
+        for variable in ("REF_PATH", "REF_CACHE"):
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, f"{tmp_path}/{pattern}")
+                assert content(cram) == right
+        (tmp_path / place).unlink()
 
 
 def test_cram_windows_hold_records_without_a_position(samtools: Samtools, tmp_path: Path) -> None:

@@ -116,21 +116,26 @@ def field_of(line: bytes, tag: bytes) -> bytes | None:
 
 def checksums(header: bytes) -> Mapping[str, str]:
     """M5 (the MD5 of the sequence) of the contigs in a header, by name, of those that have it."""
+    return {name: checksum.lower() for name, checksum in of_contigs(header, b"M5").items()}
+
+
+def of_contigs(header: bytes, tag: bytes) -> Mapping[str, str]:
+    """Return the values of a tag of the contigs in a header, by name, of those that have it."""
     lines = b"\n" + header
     first, last = lines.find(b"\n@SQ\t"), lines.rfind(b"\n@SQ\t")
     end = lines.find(b"\n", last + 1)
-    return _checksums(lines[first + 1 : end if end >= 0 else None] if first >= 0 else b"")
+    return _of_lines(lines[first + 1 : end if end >= 0 else None] if first >= 0 else b"", tag)
 
 
 @lru_cache(maxsize=8)  # samples of a cohort have the same lines
-def _checksums(lines: bytes) -> Mapping[str, str]:
+def _of_lines(lines: bytes, tag: bytes) -> Mapping[str, str]:
     found = {}
     for line in lines.split(b"\n"):
-        if not line.startswith(b"@SQ\t") or b"\tM5:" not in line:
+        if not line.startswith(b"@SQ\t") or b"\t%b:" % tag not in line:
             continue
-        tags = dict(tag.partition(b":")[::2] for tag in line.rstrip(b"\r\0").split(b"\t"))
+        tags = dict(each.partition(b":")[::2] for each in line.rstrip(b"\r\0").split(b"\t"))
         name = tags.get(b"SN", b"").decode(errors="surrogateescape")
-        found[name] = tags[b"M5"].decode(errors="replace").lower()
+        found[name] = tags[tag].decode(errors="surrogateescape")
     return found
 
 

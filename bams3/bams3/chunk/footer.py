@@ -369,15 +369,20 @@ def _ascends(values: Sequence[Any]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
+def check_version(magic: bytes, name: str) -> None:
+    """Raise FormatError if this is the magic number of chunks of an unknown version."""
+    if magic[:5] == MAGIC[:5] and magic not in MAGICS:
+        raise FormatError(
+            f"{name}: unknown chunk version {magic[-2]}; update bams3: a newer version may read it"
+        )
+
+
 def trailer_length(tail: bytes, name: str) -> int:
     """The stored length of the footer of a chunk that ends with `tail`."""
     if len(tail) < TRAILER.size + len(MAGIC) or tail[-8:-3] != MAGIC[:5]:
         raise FormatError(
             f"{name}: not a bams3 chunk, or only a part of one; convert it if it is a BAM file, otherwise restore it"
         )
-    if tail[-8:] not in MAGICS:
-        raise FormatError(
-            f"{name}: unknown chunk version {tail[-2]}; update bams3: a newer version may read it"
-        )
+    check_version(tail[-8:], name)
     size: int = TRAILER.unpack(tail[-TRAILER.size :])[0]
     return size

@@ -105,8 +105,8 @@ Run bams3 COMMAND --help for the options of a command. For example:
 """
 
 
-_REFUSED = "can't start new thread", "failed to map segment from shared object"
-"""Messages of Python and the loader of kernels when the address space or the number of threads is limited."""
+_REFUSED = "can't start new thread", "failed to map segment from shared object", "not enough memory"
+"""Messages of Python, the loader of kernels and zstd when the address space or the number of threads is limited."""
 
 _signals: list[int] = []
 """Signals that have requested this process to end. While compiled modules of other packages are imported, they turn the
@@ -153,10 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
     except Exception as error:
-        refused = isinstance(error, RuntimeError | ImportError) and any(
-            each in str(error) for each in _REFUSED
-        )
-        if not refused and not _signals:
+        if not _signals and not any(each in str(error) for each in _REFUSED):
             raise
         return _fail(
             command,

@@ -68,10 +68,7 @@ def _survey(storage: Storage) -> Destination:
             f"{storage.root}: a symbolic link to {os.readlink(storage.root)}, which does not exist; create "
             "that folder, or remove the link"
         )
-    for path in storage.links():
-        raise DatasetError(
-            f"{storage.root}/{path}: a symbolic link; datasets have none; remove it or choose another path"
-        )
+    check_no_links(storage)
     objects = storage.sizes()
     plans = []
     try:
@@ -86,6 +83,14 @@ def _survey(storage: Storage) -> Destination:
             "remove them, or choose another path"
         ) from None
     return Destination(storage, objects, plans, layout.METADATA in objects)
+
+
+def check_no_links(storage: Storage) -> None:
+    """Raise DatasetError if there is a symbolic link, through which files elsewhere could be replaced."""
+    for path in storage.links():
+        raise DatasetError(
+            f"{storage.root}/{path}: a symbolic link; datasets have none; remove it or choose another path"
+        )
 
 
 def plan_of(manifest: Manifest) -> Plan:

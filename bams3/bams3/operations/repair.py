@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC, MAGICS
+from bams3.chunk.footer import MAGIC, MAGICS, check_version
 from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.commit import put_manifest
+from bams3.dataset.destination import check_no_links
 from bams3.dataset.generations import growing, is_document, path_in, split_path
 from bams3.dataset.hashed_paths import is_hashed
 from bams3.dataset.hashes import hash_of
@@ -74,14 +75,15 @@ def repair(
     Raises
     ------
     DatasetError, FormatError
-        If there are no chunks, if they are damaged or from several datasets, if a chunk is missing, or if the
-            conversion has not been completed.
+        If there are no chunks, if they are damaged or from several datasets, if a chunk is missing, if the conversion
+            has not been completed, if a newer version of bams3 wrote the dataset, or if there are symbolic links.
     """
     storage = open_storage(uri_of(dataset))
     if storage.exists(layout.PLAN):
         raise DatasetError(
             f"{storage.root}: its conversion was interrupted; finish it with bams3 convert --resume, or bams3 merge"
         )
+    check_no_links(storage)
     sizes = storage.sizes()
     intact = _manifest_of(storage) if layout.METADATA in sizes else None
     generation = _generation(sizes, intact)
@@ -148,10 +150,12 @@ def _confirmed(storage: Storage, intact: Manifest, rebuilt: Manifest) -> Manifes
 
 
 def _manifest_of(storage: Storage) -> Manifest | None:
-    """Return the manifest, if it is intact."""
+    """Return the manifest, if it is intact. Raises DatasetError if it is of a newer version."""
     try:
         return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
-    except FormatError:
+    except FormatError as error:
+        if isinstance(error.__cause__, FormatError):  # it has a version or an encoding that is not known
+            raise DatasetError(f"{error}, or remove {layout.METADATA} if it is damaged") from None
         return None
 
 
@@ -184,7 +188,9 @@ def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
     """Yield the chunks below `data/`; other files are skipped. Raises FormatError for a damaged chunk."""
     for path, size in sizes.items():
         if path.startswith(f"{layout.DATA}/") and path.endswith(".chunk"):
-            if storage.get_range(path, 0, len(MAGIC)) not in MAGICS:
+            magic = storage.get_range(path, 0, len(MAGIC))
+            check_version(magic, f"{storage.root}/{path}")
+            if magic not in MAGICS:
                 raise FormatError(
                     f"{storage.root}/{path}: not a bams3 chunk; restore it, or move it elsewhere"
                 )

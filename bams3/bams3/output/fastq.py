@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bams3 import temporary
 from bams3.output.alignments import bam_bytes, bgzf
 from bams3.output.files import open_output
+from bams3.parallel.limits import allow_files
 from bams3.sources.process import SamtoolsProcess
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _PORTION = 1 << 20
 _IN_MEMORY = 1 << 20
 """Number of reads that may be sorted in memory at a time."""
+_OTHER_FILES = 20
+"""Number of files that `samtools collate` may have open besides its temporary files."""
 
 
 def write_fastq(
@@ -59,9 +62,11 @@ def write_fastq(
     SourceError
         With the message of samtools, if it fails.
     UsageError
-        If a file may not be written.
+        If a file may not be written, or if the limit on open files is too low.
     """
     with ExitStack() as stack:
+        number = min(max(records // _IN_MEMORY, 64), 512)  # 64 is samtools' default
+        allow_files(number + _OTHER_FILES)
         # Opened first: if its reader leaves, no file must appear.
         stdout = stack.enter_context(open_output("-"))
         places = {
@@ -70,9 +75,6 @@ def write_fastq(
             if name != "-"
         }
         folder = stack.enter_context(TemporaryDirectory(prefix="bams3-", dir=temporary.folder()))
-        number = min(
-            max(records // _IN_MEMORY, 64), 512
-        )  # 64 is samtools' default, 1,024 a common limit of open files
         command = ["collate", "--no-PG", "-u", "-O", "-n", str(number), "-T", f"{folder}/x", "-"]
         collate = SamtoolsProcess(command, "samtools collate", "it failed", bam_bytes(blocks, header))
         stack.enter_context(closing(collate))

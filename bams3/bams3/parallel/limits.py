@@ -1,6 +1,7 @@
 """The numbers of cores, bytes of memory and open files that this process may use."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 
 from bams3.errors import UsageError
@@ -32,6 +33,14 @@ def available_memory() -> int | None:
         for file in ("memory.max", "memory.limit_in_bytes"):
             found += _numbers(folder, [file]) or []
     return min(found, default=None)
+
+
+def open_files() -> int:
+    """Return the soft limit on open files."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def allow_files(number: int) -> None:

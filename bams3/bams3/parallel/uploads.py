@@ -11,6 +11,7 @@ from io import BytesIO
 from queue import Queue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from bams3.parallel.limits import open_files
 from bams3.storage import Storage
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ Result = TypeVar("Result")
 
 PENDING = 8  # greatest number of objects that are being written
 AHEAD = 2  # number of items of an object that wait to be written
-TOGETHER = (
-    16  # small objects that one thread writes: PENDING times as many open files are allowed on any system
-)
+TOGETHER = 16  # greatest number of small objects that one thread writes
+OTHER_FILES = 40  # number of files that a process may have open besides the objects that it writes
 _END, _STOP = object(), object()
 
 
@@ -37,6 +37,7 @@ class Uploads:
         self.storage = storage
         self._pending: deque[Future[Any]] = deque()
         self._together = _Together()
+        self._most_together = min(max((open_files() - OTHER_FILES) // PENDING, 1), TOGETHER)
 
     def __enter__(self) -> "Uploads":
         from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +78,7 @@ class Uploads:
     def write_small(self, path: str, function: Callable[[BinaryIO], Result]) -> Callable[[], Result]:
         """Write a small object, like `write`, but without items."""
         result = self._together.add(path, function)
-        if len(self._together.objects) == TOGETHER:
+        if len(self._together.objects) == self._most_together:
             self._write_together()
         return result
 

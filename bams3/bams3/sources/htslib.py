@@ -54,7 +54,7 @@ class HtslibSource:
         except BaseException:
             self.close()
             raise
-        self._sequences = self._reference and Sequences(self.path, self._reference, self.header)
+        self._sequences = Sequences(self.path, self._reference, self.header)
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
     @property
@@ -72,8 +72,7 @@ class HtslibSource:
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         self._check_windows()
-        if self._sequences:
-            self._sequences.check(self._in_shared_slices & {reference_id})
+        self._sequences.check(self._in_shared_slices & {reference_id})
         if start == 0 and self._lacks_positions(reference_id):
             # htslib does not find these records in any region of a CRAM, so the whole file is searched.
             yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
@@ -161,7 +160,7 @@ class HtslibSource:
         try:
             for block in record_blocks(view, self.header, rest, mapper, ordered=ordered):
                 records += len(block)
-                if self._sequences and view.shares:
+                if view.shares:
                     self._sequences.check(contigs_of(block))
                 yield block
             view.check_records(records)

@@ -11,8 +11,7 @@ from importlib import import_module
 import pysam
 
 from bams3.errors import message_of
-
-CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+from bams3.sources.reference_cache import search_path
 
 
 def main(command: str, *arguments: str) -> str | None:
@@ -20,8 +19,7 @@ def main(command: str, *arguments: str) -> str | None:
 
     Returns an error message if the command failed.
     """
-    if not os.environ.get("REF_PATH"):  # otherwise, old versions query a server, which may never answer
-        os.environ["REF_PATH"] = f"{CACHE}/hts-ref/%2s/%2s/%s"
+    os.environ["REF_PATH"] = search_path()
     module, _, name = command.rpartition(".")
     run = getattr(import_module(f"pysam.{module}") if module else pysam, name)
     try:

@@ -1,16 +1,18 @@
-"""Checks that a FASTA file has the sequences with which a CRAM was written.
+"""Checks that FASTA files have the sequences with which a CRAM was written.
 
 htslib checks this only for slices with reads of a single contig. In a slice with reads of several contigs, a wrong
 FASTA file would produce wrong bases.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import md5
 
-from bams3.bam.header import Header, checksums
+from bams3.bam.header import Header, checksums, of_contigs
 from bams3.bam.records import RecordBlock, end_of_contig
 from bams3.errors import SourceError
+from bams3.sources.reference_cache import may_have
 
 PORTION = 1 << 22  # bases
 
@@ -18,12 +20,13 @@ PORTION = 1 << 22  # bases
 class Sequences:
     """The sequences of a FASTA file (`fasta`), to be compared with those of the CRAM file `name` with this header.
 
-    Contigs that are missing from the FASTA, and contigs without M5 in the header, are not compared. htslib itself
-    detects the former.
+    Without a FASTA file, htslib uses the files that UR in the header names, if it does not find a sequence by its
+    checksum. Contigs that are missing from the FASTA, and contigs without M5 in the header, are not compared. htslib
+    itself detects the former.
     """
 
-    def __init__(self, name: str, fasta: str, header: Header) -> None:
-        self._name, self._fasta = name, fasta
+    def __init__(self, name: str, fasta: str | None, header: Header) -> None:
+        self._name, self._fasta, self._header = name, fasta, header
         wanted = checksums(header.text)
         self._wanted = {i: (n, wanted[n]) for i, (n, _) in enumerate(header.references) if n in wanted}
 
@@ -31,28 +34,35 @@ class Sequences:
         """Compare the sequences that have not been compared yet. Raises SourceError if one differs."""
         for reference_id in sorted(self._wanted.keys() & set(reference_ids)):
             contig, wanted = self._wanted[reference_id]
-            found = self._checksum(contig)
+            fasta = self._fasta or self._named(contig, wanted)
+            found = _checksum(fasta, contig) if fasta else None
             if found not in (None, wanted):
                 raise SourceError(
-                    f"{self._name}: it was written with another sequence of {contig} than {self._fasta} has: their "
+                    f"{self._name}: it was written with another sequence of {contig} than {fasta} has: their "
                     f"M5 are {wanted} and {found}; give the FASTA that the CRAM was written with (-T)"
                 )
             del self._wanted[reference_id]
 
-    def _checksum(self, contig: str) -> str | None:
-        """Return the M5 of a sequence; None if it is not in the file."""
-        from pysam import FastaFile
+    def _named(self, contig: str, checksum: str) -> str | None:
+        """Return the local file that UR names for a contig, if htslib reads the sequence from there."""
+        path = of_contigs(self._header.text, b"UR").get(contig, "").removeprefix("file:")
+        return path if os.path.isfile(path) and not may_have(checksum) else None
 
-        summed = md5(usedforsecurity=False)
-        try:
-            with FastaFile(self._fasta) as file:
-                if contig not in file.references:
-                    return None
-                for start in range(0, file.get_reference_length(contig), PORTION):
-                    summed.update(file.fetch(contig, start, start + PORTION).upper().encode())
-        except (OSError, ValueError) as error:
-            raise SourceError(f"cannot read the FASTA file {self._fasta}: {error}") from None
-        return summed.hexdigest()
+
+def _checksum(fasta: str, contig: str) -> str | None:
+    """Return the M5 of a sequence; None if it is not in the file."""
+    from pysam import FastaFile
+
+    summed = md5(usedforsecurity=False)
+    try:
+        with FastaFile(fasta) as file:
+            if contig not in file.references:
+                return None
+            for start in range(0, file.get_reference_length(contig), PORTION):
+                summed.update(file.fetch(contig, start, start + PORTION).upper().encode())
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read the FASTA file {fasta}: {error}") from None
+    return summed.hexdigest()
 
 
 def contigs_of(block: RecordBlock) -> set[int]:
