@@ -6,6 +6,7 @@ The docstring of each field's module describes its streams.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -107,11 +108,11 @@ def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
 
 @contextmanager
 def located(name: str) -> Iterator[None]:
-    """Put the row group's name in front of FormatErrors raised in the `with` block, unless they begin with it."""
+    """Put the row group's name in front of FormatErrors raised in the `with` block, unless they name its chunk."""
     try:
         yield
     except FormatError as error:
-        if str(error).startswith(name):
+        if str(error.args[0]).startswith(re.sub(r"(#\d+)?, row group \d+$", "", name)):
             raise
         raise FormatError(f"{name}: {error}") from error
 
@@ -132,10 +133,9 @@ class Column(Generic[Value]):
             return self  # type: ignore[return-value]
         try:  # the same as `with located(…)`, but faster
             column = self._decode(instance)
-        except FormatError as error:
-            if str(error).startswith(instance.name):
+        except FormatError:
+            with located(instance.name):
                 raise
-            raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column
         return column
 
