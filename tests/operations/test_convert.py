@@ -152,17 +152,28 @@ def test_batches_make_the_same_dataset(simple: Path, tmp_path: Path) -> None:
     merge(tmp_path / "parts.bams3")  # again: nothing to do
 
 
-def test_windows_make_the_same_dataset(simple: Path, tmp_path: Path) -> None:
-    convert(simple, tmp_path / "whole.bams3")
-    convert(simple, tmp_path / "parts.bams3", windows=["chr1", "_unplaced"])
-    convert(simple, tmp_path / "parts.bams3", windows=["chr2:1-5000"])
-    merge(tmp_path / "parts.bams3")
-    assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
+def test_a_batch_can_be_repeated(simple: Path, tmp_path: Path) -> None:
+    """Only records that differ are written again, as of another file with the same header."""
+    other, target = tmp_path / "other.bam", tmp_path / "d.bams3"
+    other.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, [hostile.good(0, 5)]))
+    pysam.index(str(other))
+    convert(other, tmp_path / "whole.bams3")
+    for source in (simple, simple, other):
+        for number in (1, 2):
+            convert(source, target, batch=(number, 2))
+            before = contents(target)
+            with pytest.raises(DatasetError, match="begun from another file"):
+                convert(source, target, batch=(number, 2), level=1)
+            assert contents(target) == before
+    merge(target)
+    assert contents(target) == contents(tmp_path / "whole.bams3")
 
 
-def test_every_window_at_once(simple: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [[["chr1", "_unplaced"], ["chr2:1-5000"]], [["."]]], ids=["two", "all"])
+def test_windows_make_the_same_dataset(simple: Path, tmp_path: Path, parts: list[list[str]]) -> None:
     convert(simple, tmp_path / "whole.bams3")
-    convert(simple, tmp_path / "parts.bams3", windows=["."])
+    for windows in parts:
+        convert(simple, tmp_path / "parts.bams3", windows=windows)
     merge(tmp_path / "parts.bams3")
     assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
 

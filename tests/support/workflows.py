@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -224,8 +224,8 @@ def pretend_failed(directory: Path, config: dict[str, Any]) -> None:
                     Path(file).unlink(missing_ok=True)
 
 
-def refusal(directory: Path, config: str | None, *files: str) -> str:
-    """What Snakemake prints of a configuration (None: no file) and further files with which it can't plan."""
+def refusal(directory: Path, config: str | None, *files: str, targets: Collection[str] = ()) -> str:
+    """What Snakemake prints of a configuration (None: no file), further files or targets with which it can't plan."""
     (directory / "config").mkdir(exist_ok=True)
     (directory / "config" / "config.yaml").unlink(missing_ok=True)
     if config is not None:
@@ -236,7 +236,7 @@ def refusal(directory: Path, config: str | None, *files: str) -> str:
             resource_settings=ResourceSettings(cores=1), config_settings=settings, snakefile=SNAKEFILE
         )
         try:
-            flow.dag().execute_workflow("dryrun")
+            flow.dag(DAGSettings(targets=set(targets))).execute_workflow("dryrun")
         except Exception as error:
             return format_exception_to_string(
                 error, flow._workflow.linemaps if flow._workflow_store else None

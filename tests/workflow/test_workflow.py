@@ -25,6 +25,7 @@ from workflows import (
     WINDOWS,
     configure,
     planned,
+    refusal,
     run,
     samtools,
     snakemake,
@@ -204,12 +205,36 @@ def test_an_error_is_one_clear_line(
     assert "s3cr3t" not in str(raised.value)
 
 
-def test_a_target_of_another_sample(project: Path, commands: dict[str, str]):
-    failed = snakemake(project, commands, CONFIG, "--dry-run", "results/stats/S9.stats")
-    shown = failed.stdout + failed.stderr
-    assert failed.returncode != 0
-    assert "sample S9 is not in samples.tsv; add it there, or correct the name" in shown
-    assert "KeyError" not in shown
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("stats/S9.stats", "sample S9 is not in samples.tsv; add it there, or correct the name"),
+        (
+            "genotype/S2.bcf",
+            "loci.tsv: no locus of sample S2 lies in a target; add one, or choose another target",
+        ),
+        ("query/S1.bam", "query"),
+        ("query/S1/000001-of-000002.bam", "query"),
+        ("coverage/S1.mosdepth.summary.txt", "coverage"),
+        ("coverage/S1.bw", "coverage: bigwig"),
+        ("alleles/known.tsv.gz", "alleles"),
+        ("alleles/known/S1.tsv.gz", "alleles"),
+        ("process/S1/000001-of-000002", "process"),
+        ("identity/S1.counts", "identity"),
+        ("identity/findings.tsv", "identity"),
+        ("cohort/regions.bed", "cohort"),
+        ("cohort/mean.tsv", "cohort"),
+        ("cohort/report.html", "cohort"),
+        ("multiqc/multiqc_report.html", "cohort"),
+        ("call/calls.vcf.gz", "call"),
+    ],
+)
+def test_a_target_that_cannot_be_made(project: Path, target: str, message: str):
+    config = CONFIG | {"reference": "reference.fa", "genotype": {"manifest": "loci.tsv"}}
+    if ";" not in message:
+        message = f"config: `{message}` is missing, and a target is one of its results; add it (config/README.md), or"
+        message += " choose another target"
+    assert refusal(project, yaml.safe_dump(config), targets={f"results/{target}"}) == f"Error:\n{message}"
 
 
 def test_the_error_is_what_the_user_sees(project: Path, commands: dict[str, str]):

@@ -28,10 +28,13 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 def test_environments_have_what_conda_can_install() -> None:
-    """No package of pip's, of which bams3 is one: rules that need only that have no environment."""
+    """No package of pip's, of which bams3 is one: rules that need only that have no environment. And no channel
+    `nodefaults`, which conda 26.7 looks for on its server."""
     assert ENVIRONMENTS.keys() == {"bcftools.yaml", "multiqc.yaml"}
     for path in ENVIRONMENTS.values():
-        assert [type(package) for package in yaml.safe_load(path.read_text())["dependencies"]] == [str], path
+        environment = yaml.safe_load(path.read_text())
+        assert [type(package) for package in environment["dependencies"]] == [str], path
+        assert environment["channels"] == ["conda-forge", "bioconda"], path
 
 
 def test_scripts_of_these_rules_go_back_to_the_python_that_has_bams3() -> None:

@@ -6,6 +6,8 @@ site_files = {
     for name, path in config.get("alleles", {}).get("sites", {}).items()
 }
 
+constraint_of_sites = "|".join(map(re.escape, site_files)) or "[^/]+"
+
 
 rule alleles:
     input:
@@ -15,8 +17,9 @@ rule alleles:
 # One sample at the sites of one file, so that only a new sample, or new sites, are counted.
 rule count_alleles:
     input:
+        configured("alleles"),
         metadata_of,
-        sites=lambda wildcards: site_files[wildcards.sites],
+        sites=lambda wildcards: site_files.get(wildcards.sites, []),
     output:
         "<results>/alleles/{sites}/{sample}.tsv.gz",
     log:
@@ -24,7 +27,7 @@ rule count_alleles:
     benchmark:
         "<results>/benchmarks/count_alleles/{sites}/{sample}.tsv"
     wildcard_constraints:
-        sites="|".join(map(re.escape, site_files)) or "(?!)",
+        sites=constraint_of_sites,
     conda:
         snakemakes_own
     params:
@@ -37,6 +40,7 @@ rule count_alleles:
 
 rule gather_alleles:
     input:
+        configured("alleles"),
         lambda wildcards: expand(
             "<results>/alleles/{sites}/{sample}.tsv.gz",
             sites=wildcards.sites,
@@ -49,7 +53,7 @@ rule gather_alleles:
     benchmark:
         "<results>/benchmarks/gather_alleles/{sites}.tsv"
     wildcard_constraints:
-        sites="|".join(map(re.escape, site_files)) or "(?!)",
+        sites=constraint_of_sites,
     conda:
         snakemakes_own
     params:

@@ -9,6 +9,7 @@ rule call:
 # One window of the genome, or several small contigs, in all samples: the reads of all datasets go to one bcftools.
 rule call_window:
     input:
+        configured("call"),
         lambda wildcards: [metadata_file(row, places) for row in samples.values()],
         reference=fasta("call"),
         targets=targets_file("call"),
@@ -42,6 +43,7 @@ rule call_window:
 
 rule gather_calls:
     input:
+        configured("call"),
         expand("<results>/call/{window}.bcf", window=call_jobs()),
     output:
         calls="<results>/call/calls.vcf.gz",

@@ -1,4 +1,4 @@
-from bams3.workflow import calling
+from bams3.workflow import calling, genotyping
 from bams3.workflow.genotyping import intervals_by_sample, read_loci
 
 
@@ -47,7 +47,8 @@ def call_index():
 
 def intervals_of(wildcards):
     """(contig, start, end) of each locus of a sample that is genotyped."""
-    return loci_by_sample[wildcards.sample]
+    manifest = config["genotype"]["manifest"]
+    return genotyping.intervals_of(wildcards.sample, loci_by_sample, manifest)
 
 
 loci = []

@@ -28,6 +28,7 @@ rule read_stats:
 
 rule cohort_regions:
     input:
+        configured("cohort"),
         bed=cohort_bed(),
     output:
         regions="<results>/cohort/regions.bed",
@@ -48,6 +49,7 @@ rule cohort_regions:
 # Depth and read counts of the regions, and depth of the genome's bins. Depth has the settings of the stage coverage.
 rule measure_regions:
     input:
+        configured("cohort"),
         metadata_of,
         regions="<results>/cohort/regions.bed",
         genome="<results>/cohort/genome.bed",
@@ -77,6 +79,7 @@ rule measure_regions:
 
 rule cohort_matrices:
     input:
+        configured("cohort"),
         regions="<results>/cohort/regions.bed",
         genome="<results>/cohort/genome.bed",
         files=[
@@ -86,7 +89,7 @@ rule cohort_matrices:
     output:
         expand(
             "<results>/cohort/{table}.{format}",
-            table=["genome", *(matrix_names() if "cohort" in config else [])],
+            table=["genome", *matrix_names()],
             format=TABLES,
         ),
     log:
@@ -105,6 +108,7 @@ rule cohort_matrices:
 
 rule cohort_qc:
     input:
+        configured("cohort"),
         genome="<results>/cohort/genome.parquet",
         flagstat=of_samples("<results>/stats/{sample}.flagstat"),
         stats=of_samples("<results>/stats/{sample}.stats"),
@@ -140,6 +144,7 @@ rule cohort_qc:
 
 rule cohort_page:
     input:
+        configured("cohort"),
         samples="<results>/cohort/samples.parquet",
         genome="<results>/cohort/genome.parquet",
         mean="<results>/cohort/mean.parquet",
@@ -172,6 +177,7 @@ rule cohort_page:
 
 rule multiqc:
     input:
+        configured("cohort"),
         [of_samples(f"<results>/stats/{{sample}}.{file}") for file in STATS],
         of_samples("<results>/coverage/{sample}.mosdepth.summary.txt"),
         of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),

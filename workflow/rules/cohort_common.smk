@@ -8,7 +8,7 @@ def cohort_thresholds():
 
 
 def matrix_names():
-    return cohort.matrix_names(cohort_thresholds())
+    return cohort.matrix_names(cohort_thresholds() if "cohort" in config else [])
 
 
 def cohort_bed():

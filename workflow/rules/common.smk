@@ -21,6 +21,16 @@ from bams3.workflow.samples import (
 )
 
 
+def configured(*section):
+    """An input function that adds no file, but raises an error if the config lacks the section of a rule."""
+
+    def check(wildcards):
+        configuration.need_section(config, *section)
+        return []
+
+    return check
+
+
 def process_environment(wildcards):
     """The conda environment of the command of `process`, if the config names one."""
     path = config["process"].get("environment")

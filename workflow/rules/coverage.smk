@@ -13,6 +13,7 @@ rule coverage:
 # The depth is kept, so that other regions can be measured later.
 rule coverage_batch:
     input:
+        configured("coverage"),
         metadata_of,
     output:
         "<results>/coverage/{sample}/{batch}.depth",
@@ -33,6 +34,7 @@ rule coverage_batch:
 
 rule gather_coverage:
     input:
+        configured("coverage"),
         metadata_of,
         bed=coverage_bed(),
         parts=depths_of,
@@ -63,6 +65,7 @@ rule gather_coverage:
 # Depth for genome browsers.
 rule write_bigwig:
     input:
+        configured("coverage", "bigwig"),
         metadata_of,
         parts=bigwig_parts,
     output:

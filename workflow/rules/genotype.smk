@@ -6,6 +6,7 @@ rule genotype:
 # The loci of one sample.
 rule genotype_sample:
     input:
+        configured("genotype"),
         metadata_of,
         reference=fasta("genotype"),
         files=option_inputs("genotype"),
@@ -34,6 +35,7 @@ rule genotype_sample:
 
 rule gather_genotypes:
     input:
+        configured("genotype"),
         expand(
             "<results>/genotype/{sample}.bcf",
             sample=loci_by_sample,

@@ -6,6 +6,7 @@ rule identity:
 # The bases of one sample's reads at the sites. The counts are kept, so that only new samples are read.
 rule count_sites:
     input:
+        configured("identity"),
         metadata_of,
         sites=identity_sites(),
     output:
@@ -27,6 +28,7 @@ rule count_sites:
 
 rule relate_samples:
     input:
+        configured("identity"),
         sites=identity_sites(),
         counts=expand(
             "<results>/identity/{sample}.counts",

@@ -11,3 +11,4 @@ if places.run.provider == "s3":
     internals.patch_s3()
 
 internals.patch_cancel()
+internals.patch_functions()

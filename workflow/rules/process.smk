@@ -6,6 +6,7 @@ rule process:
 # The configured command, once for each chunk of the batch.
 rule process_batch:
     input:
+        configured("process"),
         metadata_of,
     output:
         directory("<results>/process/{sample}/{batch}"),

@@ -9,6 +9,7 @@ rule query:
 
 rule query_batch:
     input:
+        configured("query"),
         metadata_of,
         bed=query_bed(),
     output:
@@ -34,6 +35,7 @@ rule query_batch:
 
 rule gather_query:
     input:
+        configured("query"),
         queries_of,
     output:
         reads="<results>/query/{sample}.bam",

@@ -107,11 +107,12 @@ def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
 
 @contextmanager
 def located(name: str) -> Iterator[None]:
-    """Put the row group's name in front of FormatErrors in the `with` block, unless they begin with the chunk's."""
+    """Put the row group's name in front of FormatErrors raised in the `with` block, unless they name its chunk."""
     try:
         yield
     except FormatError as error:
-        if str(error).startswith(name.partition(", row group ")[0]):
+        chunk = name.partition(", row group ")[0].rstrip("0123456789").removesuffix("#")
+        if str(error.args[0]).startswith(chunk):
             raise
         raise FormatError(f"{name}: {error}") from error
 
@@ -132,10 +133,9 @@ class Column(Generic[Value]):
             return self  # type: ignore[return-value]
         try:  # the same as `with located(…)`, but faster
             column = self._decode(instance)
-        except FormatError as error:
-            if str(error).startswith(instance.name.partition(", row group ")[0]):
+        except FormatError:
+            with located(instance.name):
                 raise
-            raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column
         return column
 

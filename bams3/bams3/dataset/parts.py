@@ -283,9 +283,10 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
     missing.append(plan.grid[place:])
     if number := sum(map(len, missing)):
         shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
+        options = "--batch or --window" if plan.command == "convert" else "--batch"
         raise DatasetError(
             f"{storage.root}: {number} windows have not been converted yet ({shown}{', …' if number > 3 else ''}); "
-            f"run bams3 {plan.command} with the --batch or --window that covers them"
+            f"run bams3 {plan.command} with the {options} that covers them"
         )
 
 

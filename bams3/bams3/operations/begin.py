@@ -50,13 +50,16 @@ def begin(
             former=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
-        storage.delete_all(path for path in there.objects if path == layout.PLAIN_HEADER or is_document(path))
+        outdated = (layout.PLAIN_HEADER, _file_of(part))
+        storage.delete_all(path for path in there.objects if path in outdated or is_document(path))
         storage.sync()  # no power cut may bring the manifest back once chunks are replaced
         yield storage, there, plan
 
 
 def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, resume: bool) -> Destination:
     """Prepare a destination for a dataset, or for a part of one, and return what is there.
+
+    A part may be written again: schedulers run tasks twice, also if the first run was successful.
 
     With `overwrite`, the files of an existing dataset are removed. This includes a dataset of the same alignments whose
     manifest was deleted, as Snakemake does before it runs a job again. Raises DatasetError, before anything changes, if
@@ -84,13 +87,13 @@ def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, re
     check_joinable(destination)
     if part is None:
         return destination
-    if f"{layout.PARTS}/{part}.json" in destination.objects and not (overwrite or resume):
-        raise DatasetError(
-            f"{storage.root}: this part already exists; use --resume or --overwrite to convert it again"
-        )
     if overwrite:
         _take_back(destination, part)
     return destination
+
+
+def _file_of(part: str | None) -> str:
+    return f"{layout.PARTS}/{part}.json"
 
 
 def _take_back(destination: Destination, part: str) -> None:
@@ -102,8 +105,7 @@ def _take_back(destination: Destination, part: str) -> None:
     destination.storage.delete_all(
         path
         for path in destination.objects
-        if is_part(path)
-        and (path == f"{layout.PARTS}/{part}.json" or (of and not path.endswith(f"{of}{count}.json")))
+        if is_part(path) and (path == _file_of(part) or (of and not path.endswith(f"{of}{count}.json")))
     )
 
 

@@ -84,7 +84,8 @@ def convert(
             store, it is removed first. With `batch` or `windows`, the dataset becomes incomplete and the part is
             written again; the other parts of the same batches are kept, and may be written at the same time.
     resume
-        Reuse the row groups that an interrupted run left, after checking them.
+        Reuse the row groups that an interrupted run left, after comparing them with the source. With `batch` or
+        `windows`, this is always done.
     reference
         FASTA file of a CRAM source.
     index
@@ -172,8 +173,7 @@ def convert(
         )
         name = part_name(plan, batch, chosen)
         pool = stack.enter_context(Workers(threads))
-        reused = resume or (overwrite and name is not None)
-        earlier = Earlier(storage, plan, there.objects) if reused else None
+        earlier = Earlier(storage, plan, there.objects) if resume or name is not None else None
         job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with faults_named(opened.path, storage, removes=name is None and not resume):
             if chosen is None:

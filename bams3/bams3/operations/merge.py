@@ -130,8 +130,7 @@ def merge_inputs(
             )
         )
         pool = stack.enter_context(Workers(threads))
-        reused = resume or (overwrite and part_of is not None)
-        earlier = Earlier(storage, plan, there.objects) if reused else None
+        earlier = Earlier(storage, plan, there.objects) if resume or part_of is not None else None
         job = Merging(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
         stack.enter_context(faults_named("", storage, removes=part_of is None and not resume))
         mapper = pool.map if len(taken) <= MANY_INPUTS else map

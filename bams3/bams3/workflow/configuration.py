@@ -89,6 +89,18 @@ def fill_defaults(data: dict[str, Any], schema: dict[str, Any]) -> None:
             fill_defaults(data[key], below)
 
 
+def need_section(config: Mapping[str, Any], *keys: str) -> None:
+    """Raise ConfigurationError if a section, or a key of a section, is missing. It is called if a target needs it."""
+    section: Any = config
+    for key in keys:
+        if key not in section:
+            raise ConfigurationError(
+                f"config: `{': '.join(keys)}` is missing, and a target is one of its results; add it "
+                "(config/README.md), or choose another target"
+            )
+        section = section[key]
+
+
 def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
     """Rename settings that have an old name; return the old names that were found.
 

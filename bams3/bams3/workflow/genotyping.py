@@ -1,6 +1,6 @@
 """The loci that are genotyped: those in the manifest, and which of them lie in targets."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from bams3.operations.targets import Interval, Targets
 from bams3.workflow.errors import ConfigurationError
@@ -29,6 +29,18 @@ def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs
             )
         found.append((sample, contig, int(position)))
     return found
+
+
+def intervals_of(sample: str, by_sample: Mapping[str, list[Interval]], path: str) -> list[Interval]:
+    """Return the loci of a sample, from `intervals_by_sample`. Raises ConfigurationError if it has none.
+
+    `path`: the manifest.
+    """
+    if sample not in by_sample:
+        raise ConfigurationError(
+            f"{path}: no locus of sample {sample} lies in a target; add one, or choose another target"
+        )
+    return by_sample[sample]
 
 
 def intervals_by_sample(loci: Iterable[Locus], targets: Targets | None) -> dict[str, list[Interval]]:

@@ -8,6 +8,7 @@ Before a bound is raised, check this module with the new version.
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from snakemake.common.configfile import load_configfile
@@ -20,7 +21,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 __all__ = [
     "CliException", "ColorizingTextHandler", "ConfigFiles", "DefaultFilter", "DefaultFormatter", "Quietness", "Run",
     "config_files", "load_configfile", "log_handlers",
-    "patch_cancel", "patch_s3", "run_of",
+    "patch_cancel", "patch_functions", "patch_s3", "run_of",
 ]  # fmt: skip
 
 
@@ -101,6 +102,32 @@ def patch_s3() -> None:
     from snakemake_storage_plugin_s3 import StorageObject
 
     StorageObject.is_dir = lambda stored: any(stored.get_subkeys())
+
+
+def patch_functions() -> None:
+    """Make an error that a function of a rule raises for the user (`CliException`) appear as its message alone.
+
+    Snakemake itself adds the rule, the wildcards and the code, as it does for errors in the workflow.
+    """
+    from snakemake.exceptions import InputFunctionException
+    from snakemake.rules import Rule
+
+    class Error(InputFunctionException):  # Snakemake prints this name before the message
+        __traceback__ = None
+
+        def __init__(self, told: CliException) -> None:
+            super(InputFunctionException, self).__init__(str(told))
+
+    def applied(rule: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return apply(rule, *args, **options)
+        except InputFunctionException as error:
+            if isinstance(error.__context__, CliException):
+                raise Error(error.__context__) from None
+            raise
+
+    apply = getattr(Rule.apply_input_function, "__wrapped__", Rule.apply_input_function)
+    Rule.apply_input_function = wraps(apply)(applied)
 
 
 def patch_cancel() -> None:
