@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,7 @@ def main() -> int:
         "--gaps", action="store_true", help="instead of the table: coverage of sparse contigs; one round"
     )
     given = options.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, every command would compile what it imports
     extent = QUICK if given.quick else Extent()
     rounds = 1 if given.scale or given.gaps else extent.rounds
     head = machine(PEERS, rounds)
