@@ -66,20 +66,22 @@ CRC_FAST static inline uint32_t crc_reduced(__m128i x) {
     return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(q, barrett, 0x00)), 1);
 }
 
-/* Shuffles that move 16 bytes: read from 16 - n on, by n bytes towards the end; read from 32 - n on, by 16 - n bytes towards
- * the start. */
+/* Shuffles that move 16 bytes: read from 16 - n on, by n bytes towards the end; read from 32 - n on, by 16 - n bytes
+ * towards the start. */
 static const int8_t crc_moves[48] = {
     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0,  1,  2,  3,  4,  5,  6,  7,
     8,  9,  10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 };
 
-/* The CRC after CRC_LEAST or more bytes, computed by folding blocks of 16. Zeros before the bytes complete the first block:
- * they change nothing. If `size` is not a multiple of 16, up to 15 bytes before `p` are read, but don't matter. */
+/* The CRC after CRC_LEAST or more bytes, computed by folding blocks of 16. Zeros before the bytes complete the first
+ * block: they change nothing. If `size` is not a multiple of 16, up to 15 bytes before `p` are read, but they don't
+ * matter. */
 CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size) {
     const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = CRC_BY16;
     const size_t zeros = -size & 15;
     const __m128i *in = (const __m128i *)(p - zeros), *end = (const __m128i *)(p + size);
-    const __m128i moved = _mm_loadu_si128((const __m128i *)(crc_moves + 16 - zeros)), before = _mm_cvtsi32_si128((int)crc);
+    const __m128i before = _mm_cvtsi32_si128((int)crc);
+    const __m128i moved = _mm_loadu_si128((const __m128i *)(crc_moves + 16 - zeros));
     const __m128i rest = _mm_shuffle_epi8(before, _mm_loadu_si128((const __m128i *)(crc_moves + 32 - zeros)));
     __m128i x = _mm_andnot_si128(_mm_cmplt_epi8(moved, _mm_setzero_si128()), _mm_loadu_si128(in++));
     x = _mm_xor_si128(x, _mm_shuffle_epi8(before, moved));
@@ -103,7 +105,7 @@ CRC_FAST static uint32_t crc_folded(uint32_t crc, const uint8_t *p, size_t size)
     return crc_reduced(x);
 }
 
-/* The contribution of a CRC so far to the CRC after more bytes: the product with a power of x that `crc_power` returns. */
+/* The contribution of a CRC so far to the CRC after more bytes: its product with what `crc_power` returns. */
 CRC_FAST static uint32_t crc_product(uint32_t crc, uint32_t power) {
     __m128i both = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)power), 0x00);
     return crc_reduced(_mm_slli_si128(both, 8));
@@ -190,9 +192,11 @@ static inline uint32_t crc_power(size_t size) {
     return crc_after(1u << 24, zeros, size - 5);
 }
 
-/* Two CRCs after the same text. Their difference after it follows from that before it. `size_before` and `power` are of the
- * last text, and are updated. */
-static inline void crc_after_texts(uint32_t crc[2], const uint8_t *text, size_t size, size_t *size_before, uint32_t *power) {
+/* Two CRCs after the same text. Their difference after it follows from that before it. `size_before` and `power` are
+ * those of the last text, and are updated. */
+static inline void crc_after_texts(
+    uint32_t crc[2], const uint8_t *text, size_t size, size_t *size_before, uint32_t *power
+) {
     if (!crc_can_fold || size < CRC_LEAST) {
         crc[0] = crc_bytes(crc[0], text, size);
         crc[1] = crc_bytes(crc[1], text, size);

@@ -155,7 +155,7 @@ def test_a_dataset_in_batches_is_the_same(tmp_path: Path, crowded: Path, chosen:
         assert (
             markdup(crowded, tmp_path / "parts", options, batch=(number, of), verify=True, workers=2) is None
         )
-    with pytest.raises(OSError, match="missing"):
+    with pytest.raises(UsageError, match="missing"):
         merge_marked(tmp_path / "parts", str(tmp_path / "missing/y.json"), "x")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "put_manifest", lambda *_: 1 // 0)
