@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
 BLOCKS = 32  # number of BGZF blocks that a thread compresses at a time
-AT_ONCE = 2048  # number of records that are formatted as SAM at a time
+AT_ONCE = 512  # number of records that are formatted as SAM at a time
+HANDED = 2048  # the same if a thread formats them, because handing over fewer would take longer
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
@@ -91,8 +92,7 @@ def write_alignments(
         header = Header(text, header.references)
     with open_output(out, overwrite=overwrite, indexes=_INDEXES.get(format, ())) as file:
         if format == "cram":
-            threads = workers.count if isinstance(workers, Workers) else workers
-            _write_cram(blocks, header, file, reference, threads)
+            _write_cram(blocks, header, file, reference, _count(workers))
         elif format == "sam":
             for part in _sam(blocks, header, with_header, workers):
                 file.write(part)
@@ -142,14 +142,19 @@ def _sam(
     names = ReferenceNames(name for name, _ in header.references)
     if with_header:
         yield sam_header(header)
-    yield from in_order(lambda block: format_sam(block, names), _small_blocks(blocks), workers)
+    small = _small_blocks(blocks, AT_ONCE if _count(workers) == 1 else HANDED)
+    yield from in_order(lambda block: format_sam(block, names), small, workers)
 
 
-def _small_blocks(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
+def _small_blocks(blocks: Iterable[RecordBlock], most: int) -> Iterator[RecordBlock]:
     """Yield the records in blocks so small that their text fits in the CPU's cache, and its memory is reused."""
     for block in blocks:
-        for start in range(0, len(block), AT_ONCE):
-            yield block[start : start + AT_ONCE]
+        for start in range(0, len(block), most):
+            yield block[start : start + most]
+
+
+def _count(workers: int | Workers) -> int:
+    return workers.count if isinstance(workers, Workers) else workers
 
 
 def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
