@@ -42,7 +42,7 @@ def run(command: str, argv: list[str]) -> int:
     return _append(argv) if command == "append" else _merge(argv)
 
 
-def _merge(argv: list[str]) -> int:
+def _merge_options() -> ArgumentParser:
     options = parser(
         "merge",
         "Merge inputs into a dataset, as samtools merge does, or complete one that was converted in parts.",
@@ -81,8 +81,12 @@ def _merge(argv: list[str]) -> int:
     )  # fmt: skip
     explain(options, _INSTEAD)
     add_help(options)
-    args = options.parse_args(argv)
+    return options
 
+
+def _merge(argv: list[str]) -> int:
+    options = _merge_options()
+    args = options.parse_args(argv)
     if len(args.paths) == 1:
         without = options.parse_args(["--", *args.paths])
         if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):

@@ -50,12 +50,12 @@ def allow_files(number: int) -> None:
     """
     import resource
 
-    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and number > most:
         raise UsageError(
             f"{number} files must be open at once, but the limit is {most}; raise it (ulimit -Hn)"
         )
-    if soft != resource.RLIM_INFINITY and number > soft:
+    if number > open_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
 
 

@@ -66,7 +66,7 @@ def memory_to_wait(asked: int | str | None, workers: int) -> int:
     if number[-1:] in "KMGT":
         number, unit = number[:-1], " KMGT".index(number[-1:])
     size = int(number) << 10 * unit if number.isdecimal() else 0
-    if size < 1 << 10:  # bytes that were meant as GB, rather than a size
+    if size < 1 << 10:  # probably a number of GB without its unit
         raise UsageError(f"--memory {asked}: give a size such as 512M or 4G")
     return size
 
